@@ -1,0 +1,1 @@
+//! One loop that drives the lines, publishes the snapshot and answers the control socket.

@@ -1,0 +1,1 @@
+//! The demonstration: a LAN, six lines and an internet in network namespaces.

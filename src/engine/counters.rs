@@ -1,0 +1,113 @@
+//! What a worker counts. Written by one thread, read by any.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam::utils::CachePadded;
+
+use super::drop_reason::DropReason;
+use crate::placement::{MAX_UPLINKS, UplinkId};
+
+/// A number with one writer: adding is a plain load and store, no locked instruction.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `amount`. Only the owning worker may call it.
+    pub fn add(&self, amount: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+    }
+
+    /// Takes `amount` away. Only the owning worker may call it.
+    pub fn subtract(&self, amount: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(amount), Ordering::Relaxed);
+    }
+
+    /// The number now.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A counter for each [`DropReason`].
+#[derive(Debug)]
+pub struct DropCounters([Counter; DropReason::COUNT]);
+
+impl Default for DropCounters {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl DropCounters {
+    /// Counts one packet.
+    pub fn count(&self, reason: DropReason) {
+        self.0[reason as usize].add(1);
+    }
+
+    /// Packets dropped for this reason.
+    #[must_use]
+    pub fn value(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize].value()
+    }
+}
+
+/// One worker's counters of one uplink. Packets are counted as the wire carries them: a super-packet counts as its pieces.
+#[derive(Debug, Default)]
+pub struct UplinkCounters {
+    /// Packets sent out.
+    pub out_packets: Counter,
+    /// Bytes of IP packets sent out.
+    pub out_bytes: Counter,
+    /// Packets received and passed on to the LAN.
+    pub in_packets: Counter,
+    /// Bytes of IP packets received and passed on to the LAN.
+    pub in_bytes: Counter,
+    /// Flows that live on the uplink now.
+    pub flows: Counter,
+    /// Packets received on the uplink, or bound for it, and not forwarded.
+    pub drops: DropCounters,
+}
+
+/// All that one worker counts.
+#[derive(Debug)]
+pub struct WorkerCounters {
+    uplinks: [CachePadded<UplinkCounters>; MAX_UPLINKS],
+    /// Packets from the LAN that were dropped before they had an uplink.
+    pub lan_drops: DropCounters,
+    /// Flows made since the start.
+    pub flows_created: Counter,
+    /// Flows alive now.
+    pub flows: Counter,
+    /// Packets given to another worker.
+    pub handed_over: Counter,
+    /// Batches received, for the mean batch size.
+    pub batches: Counter,
+    /// Packets received in them.
+    pub received: Counter,
+}
+
+impl Default for WorkerCounters {
+    fn default() -> Self {
+        Self {
+            uplinks: std::array::from_fn(|_| CachePadded::default()),
+            lan_drops: DropCounters::default(),
+            flows_created: Counter::default(),
+            flows: Counter::default(),
+            handed_over: Counter::default(),
+            batches: Counter::default(),
+            received: Counter::default(),
+        }
+    }
+}
+
+impl WorkerCounters {
+    /// The counters of one uplink.
+    ///
+    /// # Panics
+    /// When `uplink` is beyond [`MAX_UPLINKS`], which no configuration can make.
+    #[must_use]
+    pub fn uplink(&self, uplink: UplinkId) -> &UplinkCounters {
+        &self.uplinks[uplink.index()]
+    }
+}

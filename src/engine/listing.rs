@@ -1,0 +1,77 @@
+//! Flows as others see them: copies, a page at a time, so that no listing stops a worker for long.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::flow::{Endpoint, Protocol, Tuple};
+use crate::placement::UplinkId;
+
+/// Which flows to list. Everything that is set must match.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowFilter {
+    /// Only flows of this LAN host.
+    pub host: Option<Ipv4Addr>,
+    /// Only flows on this uplink.
+    pub uplink: Option<UplinkId>,
+    /// Only flows of this protocol.
+    pub protocol: Option<Protocol>,
+}
+
+/// Where a flow is in its life. UDP and ICMP flows know only the first two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FlowState {
+    /// Nothing has come back yet.
+    Opening,
+    /// Both sides have spoken.
+    Established,
+    /// One side has said FIN.
+    Closing,
+    /// Both sides have said FIN.
+    TimeWait,
+    /// A side has said RST.
+    Reset,
+}
+
+impl FlowState {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Established => "established",
+            Self::Closing => "closing",
+            Self::TimeWait => "time-wait",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// One flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowListing {
+    /// As the LAN host sees it: host, far end.
+    pub tuple: Tuple,
+    /// As the far end sees the host.
+    pub external: Endpoint,
+    /// Its line.
+    pub uplink: UplinkId,
+    /// Where it is in its life.
+    pub state: FlowState,
+    /// Packets and bytes sent out.
+    pub out: (u64, u64),
+    /// Packets and bytes that came back.
+    pub back: (u64, u64),
+    /// How long it has lived.
+    pub age: Duration,
+    /// How long it will be remembered if nothing more comes.
+    pub expires_in: Duration,
+}
+
+/// Some flows, and where to go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowPage {
+    /// The flows found.
+    pub flows: Vec<FlowListing>,
+    /// The cursor of the next page; `None` at the end.
+    pub next: Option<u32>,
+}

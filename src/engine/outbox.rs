@@ -1,0 +1,72 @@
+//! Where the engine leaves what is to be sent. The shell empties it after each batch.
+
+use crate::placement::{LanId, MAX_LANS, MAX_UPLINKS, UplinkId, WorkerId};
+use crate::wire::{BufferPool, PacketBuffer};
+
+/// Which side a packet came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ingress {
+    /// A LAN-side port.
+    Lan(LanId),
+    /// An uplink.
+    Uplink(UplinkId),
+}
+
+/// A port to send by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Egress {
+    /// A LAN-side port.
+    Lan(LanId),
+    /// An uplink.
+    Uplink(UplinkId),
+}
+
+/// A packet on its way to the worker that owns its flow.
+#[derive(Debug)]
+pub struct Handoff {
+    /// Who owns it.
+    pub owner: WorkerId,
+    /// Where it came in.
+    pub ingress: Ingress,
+    /// The ports of a fragment, which only its first piece carries.
+    pub ports: Option<(u16, u16)>,
+    /// The packet.
+    pub packet: PacketBuffer,
+}
+
+/// Packets to be sent, with the engine's pool of free buffers.
+#[derive(Debug)]
+pub struct Outbox {
+    /// Packets to send by each uplink, in order, link header and offload metadata ready.
+    pub uplinks: [Vec<PacketBuffer>; MAX_UPLINKS],
+    /// Packets to send by each LAN-side port.
+    pub lans: [Vec<PacketBuffer>; MAX_LANS],
+    /// Packets for other workers.
+    pub handoffs: Vec<Handoff>,
+    /// Frames of an uplink that are the daemon's business (ARP), as received.
+    pub daemon: Vec<(UplinkId, PacketBuffer)>,
+    /// Buffers to make packets in, and where finished ones go back to.
+    pub pool: BufferPool,
+}
+
+impl Outbox {
+    /// An empty outbox whose pool holds `buffers` buffers.
+    #[must_use]
+    pub fn new(buffers: usize) -> Self {
+        Self {
+            uplinks: std::array::from_fn(|_| Vec::new()),
+            lans: std::array::from_fn(|_| Vec::new()),
+            handoffs: Vec::new(),
+            daemon: Vec::new(),
+            pool: BufferPool::new(buffers),
+        }
+    }
+
+    /// Queues a packet.
+    pub fn transmit(&mut self, egress: Egress, packet: PacketBuffer) {
+        match egress {
+            Egress::Lan(lan) => self.lans[lan.index()].push(packet),
+            Egress::Uplink(uplink) => self.uplinks[uplink.index()].push(packet),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The machine: links, routes, rules, sysctls, offloads, and the journal that undoes what the router changed.

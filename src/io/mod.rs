@@ -1,0 +1,1 @@
+//! Ports that move batches of packets, and the worker threads between them.

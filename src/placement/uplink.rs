@@ -1,0 +1,175 @@
+//! The snapshot of lines and LAN interfaces that the workers read: immutable, published whole by the daemon.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use ipnet::Ipv4Net;
+
+use crate::wire::MacAddress;
+
+/// Most uplinks a router can have.
+pub const MAX_UPLINKS: usize = 32;
+/// Most LAN interfaces a router can have, the TUN device among them.
+pub const MAX_LANS: usize = 8;
+
+/// An uplink: its place in [`Snapshot::uplinks`], constant while the router runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UplinkId(pub u8);
+
+impl UplinkId {
+    /// For arrays with an entry an uplink.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A LAN-side port: 0 is the TUN device, the others are Ethernet interfaces. Constant while the router runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LanId(pub u8);
+
+impl LanId {
+    /// The TUN device, which is always there: the router's own traffic comes by it.
+    pub const TUN: Self = Self(0);
+
+    /// For arrays with an entry a LAN.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A worker thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(pub u8);
+
+impl WorkerId {
+    /// For arrays with an entry a worker.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The worker that owns all flows of an internal port, and of an external one (or ICMP identifier).
+///
+/// One function serves both sides, so a flow whose port is kept through the NAT has one owner seen from either side,
+/// and a port that must change is taken from the same worker's slice. The lowest bit does not count: hosts choose ports
+/// of one parity, and an RTP port and the RTCP port above it stay together. The steering programs on the sockets
+/// compute the same.
+#[must_use]
+pub const fn owner_of_port(port: u16, workers: u8) -> WorkerId {
+    #[expect(clippy::cast_possible_truncation, reason = "a remainder of division by a u8")]
+    WorkerId(((port >> 1) % workers as u16) as u8)
+}
+
+/// Whether new flows may be given to an uplink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Availability {
+    /// It carries traffic, old and new.
+    Usable,
+    /// Its interface is not there.
+    Missing,
+    /// Its interface has no carrier or is down.
+    NoCarrier,
+    /// Its gateway has not answered ARP (yet).
+    Unresolved,
+}
+
+impl Availability {
+    /// The state's name, as in `status --json`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Usable => "up",
+            Self::Missing => "missing",
+            Self::NoCarrier => "no-carrier",
+            Self::Unresolved => "connecting",
+        }
+    }
+}
+
+/// One internet line, as the packet path needs it.
+#[derive(Clone, Debug)]
+pub struct Uplink {
+    /// Its place in the snapshot.
+    pub id: UplinkId,
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Whether new flows may be given to it.
+    pub availability: Availability,
+    /// The address that the internet sees; `None` while the line has none.
+    pub external: Option<Ipv4Addr>,
+    /// Longest IP packet that it carries, in bytes.
+    pub mtu: u16,
+    /// Its share of new flows, relative to the others.
+    pub weight: NonZeroU32,
+    /// The Ethernet header that sends a packet to the gateway, without the EtherType: destination, source.
+    pub next_hop: Option<(MacAddress, MacAddress)>,
+}
+
+/// How packets reach the hosts of a LAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LanLink {
+    /// Through the TUN device: the kernel finds the host.
+    Tun,
+    /// Straight onto Ethernet, from this address of ours, to the address that the host sent from.
+    Ethernet(MacAddress),
+}
+
+/// One LAN-side port, as the packet path needs it.
+#[derive(Clone, Debug)]
+pub struct Lan {
+    /// Its place in the snapshot.
+    pub id: LanId,
+    /// How packets leave by it.
+    pub link: LanLink,
+    /// The router's own address there: source of the ICMP errors that it sends to hosts.
+    pub address: Ipv4Addr,
+    /// Longest IP packet that it carries, in bytes.
+    pub mtu: u16,
+}
+
+/// All that a worker must know of the world while it handles a batch.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Every configured uplink, at its [`UplinkId`].
+    pub uplinks: Vec<Uplink>,
+    /// The LAN-side ports, at their [`LanId`]; the TUN device first. `None`: not used, or gone.
+    pub lans: Vec<Option<Lan>>,
+    /// Networks that the kernel reaches without us: the LANs themselves and what the machine has routes to.
+    pub kernel_networks: Vec<Ipv4Net>,
+}
+
+impl Snapshot {
+    /// The uplink with this id, if it is configured.
+    #[must_use]
+    pub fn uplink(&self, id: UplinkId) -> Option<&Uplink> {
+        self.uplinks.get(id.index())
+    }
+
+    /// The LAN-side port with this id, if it is there.
+    #[must_use]
+    pub fn lan(&self, id: LanId) -> Option<&Lan> {
+        self.lans.get(id.index())?.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ports_of_a_media_stream_have_one_owner() {
+        assert_eq!(owner_of_port(30_000, 2), owner_of_port(30_001, 2));
+        assert_ne!(owner_of_port(30_000, 2), owner_of_port(30_002, 2));
+    }
+}

@@ -1,0 +1,12 @@
+//! The clocks, read in one place. The core takes time as an argument.
+
+use std::time::Duration;
+
+/// Time since boot, not counting sleep (`CLOCK_MONOTONIC`). Survives a restart of the program, not of the machine.
+#[must_use]
+pub fn monotonic() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a valid, writable timespec; CLOCK_MONOTONIC always exists on Linux, so the call cannot fail.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}

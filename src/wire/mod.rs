@@ -1,0 +1,12 @@
+//! Bytes: the packet buffer, checked in-place views of headers, checksums and offload metadata.
+//!
+//! Nothing here knows about connections. A view is made by a `parse` function that checks every length once; after
+//! that its accessors cannot fail.
+
+pub mod buffer;
+pub mod mac;
+pub mod vnet;
+
+pub use buffer::{BufferPool, PacketBuffer};
+pub use mac::MacAddress;
+pub use vnet::{Checksum, Segmentation, VnetError, VnetHeader};
