@@ -1,7 +1,13 @@
 //! Connections: what names one, the table that finds it, how TCP moves through its life, and when it is forgotten.
 
+pub mod hash;
+pub mod record;
+pub mod table;
 pub mod time;
+pub mod timeouts;
 pub mod tuple;
 
+pub use record::{EndpointV4, FlowKey, FlowV4};
+pub use table::{FlowId, FlowTable};
 pub use time::Timestamp;
 pub use tuple::{Endpoint, Protocol, Tuple};
