@@ -4,6 +4,7 @@
 //! that its accessors cannot fail.
 
 pub mod buffer;
+pub mod checksum;
 pub mod mac;
 pub mod vnet;
 
