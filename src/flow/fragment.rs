@@ -1,0 +1,1 @@
+//! The fragment cache (placeholder until it lands).
