@@ -197,7 +197,7 @@ fn map_regions(config: &EngineConfig, region_length: usize) -> Result<Vec<Region
 fn read_flows(path: &Path, config: &EngineConfig, now: Timestamp) -> Vec<FlowV4> {
     let Ok(file) = File::open(path) else { return Vec::new() };
     let mut reader = BufReader::with_capacity(1 << 20, file);
-    let Ok(header) = Header::read_from_io(&mut reader) else { return Vec::new() };
+    let Some(header) = read_record::<Header>(&mut reader) else { return Vec::new() };
     let is_ours = header.magic == MAGIC
         && header.layout == LAYOUT
         && header.record_size as usize == size_of::<FlowV4>()
@@ -215,7 +215,7 @@ fn read_flows(path: &Path, config: &EngineConfig, now: Timestamp) -> Vec<FlowV4>
     for _ in 0..header.workers {
         let records = region_length / size_of::<FlowV4>();
         for _ in 0..records {
-            let Ok(mut record) = FlowV4::read_from_io(&mut reader) else { return flows };
+            let Some(mut record) = read_record::<FlowV4>(&mut reader) else { return flows };
             if record.key().is_some()
                 && record.body.expires > Tick::at(now)
                 && let Some(uplink) = uplink_now(record.body.uplink)
@@ -230,6 +230,13 @@ fn read_flows(path: &Path, config: &EngineConfig, now: Timestamp) -> Vec<FlowV4>
         }
     }
     flows
+}
+
+/// The next record of a file; `None` at its end, or when it cannot be read.
+fn read_record<T: FromBytes + IntoBytes>(reader: &mut impl Read) -> Option<T> {
+    let mut record = T::new_zeroed();
+    reader.read_exact(record.as_mut_bytes()).ok()?;
+    Some(record)
 }
 
 impl Worker {

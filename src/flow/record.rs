@@ -18,7 +18,7 @@ const MILLISECONDS_PER_TICK: u64 = 100;
 /// A point in time as records hold it: tenths of a second since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(transparent)]
-pub struct Tick(pub(super) u32);
+pub struct Tick(u32);
 
 impl Tick {
     /// The tick that `time` falls in.
@@ -31,6 +31,19 @@ impl Tick {
     #[must_use]
     pub fn after(time: Timestamp) -> Self {
         Self(u32::try_from(time.as_millis().div_ceil(MILLISECONDS_PER_TICK)).unwrap_or(u32::MAX))
+    }
+
+    /// The beginning of time.
+    pub const ZERO: Self = Self(0);
+
+    /// A number in a tick's place: free records are linked through their expiry.
+    pub(super) const fn from_link(next: u32) -> Self {
+        Self(next)
+    }
+
+    /// The number that [`Self::from_link`] put there.
+    pub(super) const fn link(self) -> u32 {
+        self.0
     }
 
     /// Its beginning.

@@ -168,13 +168,3 @@ impl FlowTable {
         (from..self.untouched).map(|at| (at, &self.slab[at as usize])).filter(|(_, record)| record.body.protocol != 0)
     }
 }
-
-impl Tick {
-    const fn link(self) -> u32 {
-        self.0
-    }
-
-    const fn from_link(next: u32) -> Self {
-        Self(next)
-    }
-}

@@ -51,7 +51,7 @@ struct Slot {
 const FREE: Slot = Slot {
     internal: EndpointV4 { address: Ipv4Addr::UNSPECIFIED, port: 0 },
     flows: 0,
-    rests_until: Tick(0),
+    rests_until: Tick::ZERO,
     is_taken: false,
 };
 

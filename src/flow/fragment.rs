@@ -1,1 +1,0 @@
-//! The fragment cache (placeholder until it lands).
