@@ -6,6 +6,6 @@ pub mod time;
 pub mod tuple;
 
 pub use direction::Direction;
-pub use tcp::{TcpFlags, TcpSegment, TcpState, TcpTracker, TcpVerdict};
+pub use tcp::{TcpState, TcpTracker, TcpVerdict};
 pub use time::Timestamp;
 pub use tuple::{Endpoint, Protocol, Tuple};

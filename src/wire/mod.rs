@@ -5,9 +5,17 @@
 
 pub mod buffer;
 pub mod checksum;
+pub mod fragmentation;
+pub mod icmp;
+pub mod ipv4;
 pub mod mac;
+pub mod tcp;
+pub mod udp;
 pub mod vnet;
 
 pub use buffer::{BufferPool, PacketBuffer};
+pub use ipv4::{AddressField, Ipv4};
 pub use mac::MacAddress;
+pub use tcp::{Tcp, TcpFlags, TcpSegment};
+pub use udp::Udp;
 pub use vnet::{Checksum, Segmentation, VnetError, VnetHeader};
