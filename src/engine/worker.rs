@@ -7,7 +7,7 @@ use super::counters::WorkerCounters;
 use super::drop_reason::DropReason;
 use super::listing::{FlowFilter, FlowListing, FlowPage, FlowState};
 use super::outbox::{Egress, Handoff, Ingress, Outbox};
-use super::parse::{self, Content, Parsed, Ports, Way};
+use super::parse::{self, Content, Ports, Way};
 use super::refusal::ErrorBudget;
 use crate::flow::direction::Direction;
 use crate::flow::fragment::{FragmentCache, FragmentKey, Later, PieceRange};

@@ -29,13 +29,12 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-pub use segment::{TcpFlags, TcpSegment};
-
 use std::time::Duration;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::direction::Direction;
+use crate::wire::{TcpFlags, TcpSegment};
 use side::{LARGEST_WINDOW, Side, is_before};
 
 /// RFC 5382 REQ-5: an established connection is kept for at least 2 hours and 4 minutes.

@@ -10,14 +10,16 @@
 //!  IV   it acknowledges nothing that is far in the past                        (R.end less a window of S)
 //! ```
 //!
-//! The bounds below (II and IV) are never nearer than [`LEAST_PAST`], so that delayed duplicates pass as well.
+//! The bounds below (II and IV) lie [`MORE_PAST`] further back, so that delayed duplicates pass as well, and so that a
+//! fragmented segment, whose length is unknown and taken to be the longest, does no harm.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::segment::{LARGEST_WINDOW_SCALE, TcpSegment};
+use super::segment::LARGEST_WINDOW_SCALE;
+use crate::wire::TcpSegment;
 
-/// How far behind the newest byte or acknowledgement a segment may always be: one unscaled window and some packets.
-const LEAST_PAST: u32 = 66_000;
+/// How much older than the lowest byte of the window a segment may be: one unscaled window and some packets.
+const MORE_PAST: u32 = 66_000;
 
 /// Bytes of the largest window that there is.
 pub(super) const LARGEST_WINDOW: u32 = (u16::MAX as u32) << LARGEST_WINDOW_SCALE;
@@ -120,7 +122,7 @@ impl Side {
     }
 
     fn past(&self) -> u32 {
-        (u32::from(self.largest_window) << self.shift()).max(LEAST_PAST)
+        (u32::from(self.largest_window) << self.shift()) + MORE_PAST
     }
 
     /// Conditions I and II.

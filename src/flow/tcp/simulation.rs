@@ -78,10 +78,11 @@ impl Endpoint {
             sequence: self.first.wrapping_add(from),
             acknowledgement: if answers { self.first_of_peer.wrapping_add(self.expected) } else { 0 },
             window: u16::try_from((self.buffer - self.unread) >> shift).unwrap_or(u16::MAX),
-            flags: if answers { flags | TcpFlags::ACK } else { flags },
+            flags: if answers { flags.union(TcpFlags::ACK) } else { flags },
             payload_length,
             window_scale: self.scale.filter(|_| is_syn && (!answers || self.scale_of_peer.is_some())),
             sack_highest: self.early.iter().map(|&(_, end)| self.first_of_peer.wrapping_add(end)).max(),
+            ..TcpSegment::default()
         }
     }
 
