@@ -5,6 +5,7 @@ pub mod affinity;
 pub mod bpf;
 pub mod clock;
 pub mod epoll;
+pub mod ethtool;
 pub mod eventfd;
 pub mod mapped;
 pub mod messages;
