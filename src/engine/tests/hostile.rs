@@ -119,7 +119,7 @@ fn unsolicited_packets_from_outside_meet_silence() {
         (DropReason::NoMapping, udp((SERVER, 4000), (HOST_A, 53), b"")),
     ] {
         router.assert_dropped(reason, |router| {
-            let sent = router.from_uplink(UplinkId(0), &packet);
+            let sent = router.send_from_uplink(UplinkId(0), &packet);
             assert!(sent.is_empty());
             sent
         });
@@ -143,7 +143,7 @@ fn full_table_refuses_and_keeps_what_it_has() {
     for port in 0..1000 {
         router.out_one(&udp((HOST_A, 2000 + port), (SERVER, 53), b""));
     }
-    let sent = router.from_lan(&udp((HOST_B, 9000), (SERVER, 53), b""));
+    let sent = router.send_from_lan(&udp((HOST_B, 9000), (SERVER, 53), b""));
     assert_eq!(sent[0].packet[20..22], [3, 13]);
     assert_eq!(router.dropped(), [(DropReason::TableFull, 1)]);
     router.out_one(&udp((HOST_A, 2000), (SERVER, 53), b""));
@@ -153,7 +153,7 @@ fn full_table_refuses_and_keeps_what_it_has() {
 fn flood_of_refused_packets_is_answered_within_a_limit() {
     let mut router = Router::new();
     let expired = changed(udp((HOST_A, 5000), (SERVER, 53), b""), &[(8, 1)]);
-    let answers: usize = (0..1000).map(|_| router.from_lan(&expired).len()).sum();
+    let answers: usize = (0..1000).map(|_| router.send_from_lan(&expired).len()).sum();
     assert_eq!(answers, 200);
     assert_eq!(router.workers[0].counters().errors_suppressed.value(), 800);
 }

@@ -19,7 +19,7 @@ fn ping_keeps_its_identifier_and_two_hosts_do_not_share_one() {
     assert_ne!(second.ports().0, 77);
     second.assert_checksums();
     let reply = echo(SERVER, second.ip().source, second.ports().0, false);
-    let back = router.from_uplink(second.uplink(), &reply);
+    let back = router.send_from_uplink(second.uplink(), &reply);
     assert_eq!((back[0].ip().destination, back[0].ports().0), (HOST_B, 77));
     back[0].assert_checksums();
 }
@@ -30,7 +30,7 @@ fn last_hop_is_answered_by_the_router() {
     let mut packet = udp((HOST_A, 5000), (SERVER, 33_434), b"");
     packet[8] = 1;
     crate::wire::ipv4::write_checksum(&mut packet, 20);
-    let sent = router.from_lan(&packet);
+    let sent = router.send_from_lan(&packet);
     assert_eq!((sent[0].egress, sent[0].ip().source, sent[0].ip().destination), (Egress::Lan(LAN), ROUTER, HOST_A));
     assert_eq!(sent[0].packet[20..22], [11, 0]);
     assert_eq!(sent[0].packet[28..], packet[..]);
@@ -50,7 +50,7 @@ fn error_from_outside_comes_with_the_hosts_own_packet_inside() {
     ] {
         let sent = router.out_one(&original);
         let error = error_about(ErrorKind::TimeExceeded, hop, sent.ip().source, &sent.packet);
-        let back = router.from_uplink(sent.uplink(), &error);
+        let back = router.send_from_uplink(sent.uplink(), &error);
         assert_eq!(back.len(), 1, "{:?}", router.dropped());
         assert_eq!((back[0].ip().source, back[0].ip().destination), (hop, HOST_A));
         back[0].assert_checksums();
@@ -68,10 +68,10 @@ fn error_neither_ends_nor_refreshes_a_flow() {
     let sent = router.out_one(&udp((HOST_A, 5000), (SERVER, 53), b""));
     let error = error_about(ErrorKind::NetworkUnreachable, SERVER, sent.ip().source, &sent.packet);
     router.wait(Duration::from_secs(200));
-    assert_eq!(router.from_uplink(sent.uplink(), &error).len(), 1);
+    assert_eq!(router.send_from_uplink(sent.uplink(), &error).len(), 1);
     let reply = udp((SERVER, 53), (sent.ip().source, 5000), b"");
     router.wait(Duration::from_secs(100));
-    router.assert_dropped(DropReason::NoMapping, |router| router.from_uplink(sent.uplink(), &reply));
+    router.assert_dropped(DropReason::NoMapping, |router| router.send_from_uplink(sent.uplink(), &reply));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn error_from_the_host_leaves_with_our_address_outside_and_inside() {
     router.out_one(&udp((HOST_B, 5000), (SERVER, 53), b""));
     let sent = router.out_one(&udp((HOST_A, 5000), (SERVER, 53), b""));
     let reply = udp((SERVER, 53), (sent.ip().source, sent.ports().0), b"late answer");
-    let delivered = router.from_uplink(sent.uplink(), &reply).remove(0);
+    let delivered = router.send_from_uplink(sent.uplink(), &reply).remove(0);
     let error = error_about(ErrorKind::AdministrativelyProhibited, HOST_A, SERVER, &delivered.packet);
     let told = router.out_one(&error);
     assert_eq!((told.ip().source, told.ip().destination), (sent.ip().source, SERVER));
@@ -95,22 +95,22 @@ fn bogus_errors_are_dropped_and_leak_nothing() {
     let mut router = Router::new();
     let sent = router.out_one(&udp((HOST_A, 5000), (SERVER, 53), b""));
     let bogus = error_about(ErrorKind::TimeExceeded, HOST_A, SERVER, &udp((SERVER, 9), (HOST_A, 9), b""));
-    router.assert_dropped(DropReason::IcmpNoFlow, |router| router.from_lan(&bogus));
+    router.assert_dropped(DropReason::IcmpNoFlow, |router| router.send_from_lan(&bogus));
     let mut broken = error_about(ErrorKind::TimeExceeded, SERVER, sent.ip().source, &sent.packet);
     broken[22] ^= 1;
-    router.assert_dropped(DropReason::MalformedIcmpError, |router| router.from_uplink(sent.uplink(), &broken));
+    router.assert_dropped(DropReason::MalformedIcmpError, |router| router.send_from_uplink(sent.uplink(), &broken));
     let mut inner = sent.packet.clone();
     inner[10] ^= 1;
     let broken = error_about(ErrorKind::TimeExceeded, SERVER, sent.ip().source, &inner);
-    router.assert_dropped(DropReason::MalformedIcmpError, |router| router.from_uplink(sent.uplink(), &broken));
+    router.assert_dropped(DropReason::MalformedIcmpError, |router| router.send_from_uplink(sent.uplink(), &broken));
     let short = error_about(ErrorKind::TimeExceeded, SERVER, sent.ip().source, &sent.packet[..27]);
-    router.assert_dropped(DropReason::MalformedIcmpError, |router| router.from_uplink(sent.uplink(), &short));
+    router.assert_dropped(DropReason::MalformedIcmpError, |router| router.send_from_uplink(sent.uplink(), &short));
     let nested = error_about(ErrorKind::TimeExceeded, SERVER, sent.ip().source, &bogus);
-    router.assert_dropped(DropReason::IcmpNoFlow, |router| router.from_uplink(sent.uplink(), &nested));
+    router.assert_dropped(DropReason::IcmpNoFlow, |router| router.send_from_uplink(sent.uplink(), &nested));
     let redirect = {
         let mut packet = error_about(ErrorKind::TimeExceeded, SERVER, sent.ip().source, &sent.packet);
         packet[20] = 5;
         packet
     };
-    router.assert_dropped(DropReason::IcmpUnsupported, |router| router.from_uplink(sent.uplink(), &redirect));
+    router.assert_dropped(DropReason::IcmpUnsupported, |router| router.send_from_uplink(sent.uplink(), &redirect));
 }

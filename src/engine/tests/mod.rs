@@ -158,7 +158,7 @@ impl Router {
         buffer
     }
 
-    fn from_lan(&mut self, packet: &[u8]) -> Vec<Sent> {
+    fn send_from_lan(&mut self, packet: &[u8]) -> Vec<Sent> {
         self.lan_frame(Self::framed(packet, MAC_A))
     }
 
@@ -167,7 +167,7 @@ impl Router {
         self.collect()
     }
 
-    fn from_uplink(&mut self, uplink: UplinkId, packet: &[u8]) -> Vec<Sent> {
+    fn send_from_uplink(&mut self, uplink: UplinkId, packet: &[u8]) -> Vec<Sent> {
         let frame = Self::framed(packet, MacAddress([2, 0, 0, 1, uplink.0, 1]));
         self.workers[0].handle_uplink(self.now, &self.snapshot, uplink, &mut vec![frame], &mut self.out);
         self.collect()
@@ -200,7 +200,7 @@ impl Router {
 
     /// Sends from the LAN what must come out of an uplink, and returns it.
     fn out_one(&mut self, packet: &[u8]) -> Sent {
-        let mut sent = self.from_lan(packet);
+        let mut sent = self.send_from_lan(packet);
         assert_eq!(sent.len(), 1, "{sent:?} {:?}", self.dropped());
         sent[0].uplink();
         sent.remove(0)

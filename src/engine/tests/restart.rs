@@ -20,7 +20,7 @@ fn killed_router_finds_its_flows_again_with_other_workers_and_order_of_lines() {
     (router.snapshot.uplinks[0].id, router.snapshot.uplinks[1].id) = (UplinkId(0), UplinkId(1));
     for (n, before) in (0..).zip(&sent) {
         let uplink = UplinkId(1 - before.uplink().0);
-        let back = router.from_uplink(uplink, &udp((SERVER, 53), (before.ip().source, before.ports().0), b""));
+        let back = router.send_from_uplink(uplink, &udp((SERVER, 53), (before.ip().source, before.ports().0), b""));
         assert_eq!((back.len(), back[0].ip().destination), (1, HOST_A));
         let again = router.out_one(&udp((HOST_A, 6000 + n), (SERVER, 53), b""));
         assert_eq!((again.uplink(), again.ip().source), (uplink, before.ip().source));
