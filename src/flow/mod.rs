@@ -1,6 +1,7 @@
 //! Connections: what names one, the table that finds it, how TCP moves through its life, and when it is forgotten.
 
 pub mod direction;
+pub mod fragment;
 pub mod tcp;
 pub mod time;
 pub mod tuple;
