@@ -88,8 +88,6 @@ drop_reasons! {
     SendFailed = "send_failed",
     /// Received longer than a buffer.
     Truncated = "truncated",
-    /// The sender's ICMP error was not sent, for there were too many.
-    ErrorLimited = "error_limited",
 }
 
 #[cfg(test)]

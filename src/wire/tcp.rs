@@ -12,7 +12,6 @@ const OPTION_END: u8 = 0;
 const OPTION_NO_OPERATION: u8 = 1;
 const OPTION_MAXIMUM_SEGMENT_SIZE: u8 = 2;
 const OPTION_WINDOW_SCALE: u8 = 3;
-const OPTION_SACK_PERMITTED: u8 = 4;
 const OPTION_SACK: u8 = 5;
 /// NOP NOP TIMESTAMP(10): the options of nearly every segment, which tell tracking nothing.
 const USUAL_OPTIONS: [u8; 4] = [1, 1, 8, 10];
@@ -127,8 +126,6 @@ pub struct TcpSegment {
     pub payload_length: u32,
     /// The window scale option of a SYN.
     pub window_scale: Option<u8>,
-    /// Whether a SYN offers selective acknowledgements.
-    pub sack_permitted: bool,
     /// The highest byte that it acknowledges selectively.
     pub sack_highest: Option<u32>,
 }
@@ -140,7 +137,6 @@ impl TcpSegment {
         }
         for_each_option(options, |kind, value, _| match (kind, value) {
             (OPTION_WINDOW_SCALE, &[shift]) => self.window_scale = Some(shift),
-            (OPTION_SACK_PERMITTED, &[]) => self.sack_permitted = true,
             (OPTION_SACK, blocks) => {
                 for block in blocks.as_chunks::<8>().0 {
                     let right = u32::from_be_bytes([block[4], block[5], block[6], block[7]]);
@@ -213,7 +209,7 @@ mod tests {
     #[test]
     fn options_of_a_syn_are_read() {
         let parsed = Tcp::parse(&syn(&[2, 4, 5, 180, 4, 2, 3, 3, 7, 0, 0, 0])).unwrap();
-        assert_eq!((parsed.segment.window_scale, parsed.segment.sack_permitted), (Some(7), true));
+        assert_eq!(parsed.segment.window_scale, Some(7));
     }
 
     #[test]
