@@ -151,8 +151,6 @@ impl Worker {
     }
 
     fn handle_batch(&mut self, context: Context<'_>, ingress: Ingress, batch: &mut Vec<PacketBuffer>, out: &mut Outbox) {
-        self.counters.batches.add(1);
-        self.counters.received.add(batch.len() as u64);
         for packet in batch.drain(..) {
             if parse::is_fragment(packet.packet()) {
                 self.handle_fragment(context, ingress, packet, out);
