@@ -7,6 +7,7 @@
 
 pub mod counters;
 pub mod drop_reason;
+mod error_budget;
 mod icmp_error;
 mod inbound;
 pub mod listing;
