@@ -1,1 +1,3 @@
 //! The demonstration: a LAN, six lines and an internet in network namespaces.
+
+pub mod lab;

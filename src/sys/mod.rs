@@ -2,3 +2,5 @@
 #![allow(unsafe_code, reason = "the one module that talks to the kernel directly")]
 
 pub mod clock;
+pub mod netns;
+pub mod process;
