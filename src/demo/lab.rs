@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use error::During;
 pub use error::LabError;
 pub use namespace::{Namespace, Process};
@@ -157,7 +159,9 @@ pub fn remove_on_signals() {
     ONCE.call_once(|| {
         std::thread::spawn(|| {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-            runtime.block_on(stop_signal());
+            // Without handlers the signals keep their default, and the next lab sweeps.
+            let Ok(mut signals) = runtime.block_on(async { StopSignals::take() }) else { return };
+            runtime.block_on(signals.wait());
             remove_all();
             std::process::exit(130);
         });
@@ -174,15 +178,26 @@ pub fn remove_all() {
     });
 }
 
-/// Waits for SIGINT or SIGTERM.
-pub(super) async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        }
-        // Without handlers the signals keep their default: they end the process.
-        _ => std::future::pending().await,
+/// SIGINT and SIGTERM, kept from the moment this is made until somebody waits for them.
+#[derive(Debug)]
+pub struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// Takes the signals over. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the system refuses a handler.
+    pub fn take() -> Result<Self, LabError> {
+        let take = |kind| signal(kind).during(|| "handling SIGINT and SIGTERM".to_owned());
+        Ok(Self { interrupt: take(SignalKind::interrupt())?, terminate: take(SignalKind::terminate())? })
+    }
+
+    /// Waits for one of them.
+    pub async fn wait(&mut self) {
+        tokio::select! { _ = self.interrupt.recv() => {}, _ = self.terminate.recv() => {} }
     }
 }
 

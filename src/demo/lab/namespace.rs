@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -42,11 +43,11 @@ impl Namespace {
         &self.name
     }
 
-    /// A command that will run inside.
+    /// A command that will run inside, in a process group of its own: Ctrl-C is for us, not for what we started.
     #[must_use]
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, program]).args(arguments).stdin(Stdio::null());
+        command.args(["netns", "exec", &self.name, program]).args(arguments).stdin(Stdio::null()).process_group(0);
         command
     }
 
