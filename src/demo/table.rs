@@ -64,7 +64,10 @@ impl Picture {
                 self.lines.len()
             ),
             String::new(),
-            " LINE  STATE      ADDRESS     DOWN   Mbit/s          UP Mbit/s      FLOWS    TOTAL".to_owned(),
+            format!(
+                " {:<5} {:<10} {:<11} {:<19} {:<13} {:>5} {:>8}",
+                "LINE", "STATE", "ADDRESS", "DOWN Mbit/s", "UP Mbit/s", "FLOWS", "TOTAL"
+            ),
         ];
         screen.extend(self.lines.iter().map(|line| line_row(line, bars)));
         screen.push(format!(
@@ -80,7 +83,10 @@ impl Picture {
             bytes(self.lines.iter().map(|line| line.bytes).sum()),
         ));
         screen.push(String::new());
-        screen.push(" HOST  ADDRESS        DOWNLOADS  UPLOADS  REQUESTS  NAMES  FAILED     TOTAL".to_owned());
+        screen.push(format!(
+            " {:<5} {:<14} {:>9} {:>8} {:>9} {:>6} {:>7} {:>9}",
+            "HOST", "ADDRESS", "DOWNLOADS", "UPLOADS", "REQUESTS", "NAMES", "FAILED", "TOTAL"
+        ));
         screen.extend(self.hosts.iter().map(host_row));
         screen.push(String::new());
         screen.push(self.footer());
