@@ -121,7 +121,7 @@ impl Picture {
     pub(super) fn summary(&self) -> Vec<String> {
         let total: u64 = self.lines.iter().map(|line| line.bytes).sum();
         let mut summary =
-            vec![" LINE   SPEED Mbit/s      BYTES   SHARE   CONNECTIONS (as the web servers saw them)".to_owned()];
+            vec![" LINE   SPEED Mbit/s      BYTES   SHARE   CONNECTIONS (seen by the servers)".to_owned()];
         summary.extend(self.lines.iter().map(|line| {
             let share = line.bytes.saturating_mul(100).checked_div(total).unwrap_or(0);
             let speed = format!("{}/{}", line.down_mbit, line.up_mbit);
