@@ -133,7 +133,7 @@ impl Picture {
         summary.push(format!(" {:<6} {speed:<12} {:>10}   100 %   {connections:>6}", "all", bytes(total)));
         summary.push(String::new());
         summary.push(format!(
-            " In {} s: {} Mbit/s down, {} % of the {} that the lines have together; {} up.",
+            " {} s: {} Mbit/s down, {} % of the {} that the lines have together; {} up.",
             self.elapsed.as_secs(),
             mbit(down),
             percent(down, self.down_mbit()),
