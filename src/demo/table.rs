@@ -133,7 +133,7 @@ impl Picture {
         summary.push(format!(" {:<6} {speed:<12} {:>10}   100 %   {connections:>6}", "all", bytes(total)));
         summary.push(String::new());
         summary.push(format!(
-            " {} s: {} Mbit/s down on average, {} % of the {} that the lines have together; {} Mbit/s up.",
+            " {} s: {} Mbit/s down, {} % of the {} that the lines have together; {} up.",
             self.elapsed.as_secs(),
             mbit(down),
             percent(down, self.down_mbit()),
@@ -142,7 +142,7 @@ impl Picture {
         ));
         let done: u64 = self.hosts.iter().map(|host| host.downloads + host.uploads + host.requests + host.names).sum();
         let failed: u64 = self.hosts.iter().map(|host| host.failed).sum();
-        summary.push(format!(" {done} downloads, uploads, requests and names done by the hosts, {failed} failed."));
+        summary.push(format!(" The hosts' requests of all kinds: {done} done, {failed} failed."));
         summary
     }
 
