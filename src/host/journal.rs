@@ -3,7 +3,7 @@
 //! A text file, `run_dir/journal`. The first line names the boot and the network namespace that it tells of; each further
 //! line is one [`Undo`]. Entries are undone last first. A line without its end was torn by a crash while it was being
 //! written, so its step was never begun: it does not count, nor does a line that this version does not know. What is told of
-//! an earlier boot was undone by the reboot.
+//! an earlier boot, or of a namespace that is gone (a container made anew), has vanished with it.
 //!
 //! An entry names its interface by index, because that is what was changed (the name is for the reader): an interface made
 //! again under the same name has nothing that must be undone, and one renamed still has.
@@ -17,7 +17,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::{FromStr, SplitAsciiWhitespace};
 
-use ipnet::Ipv6Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::error::HostError;
 use super::sysctl::Family;
@@ -81,8 +81,17 @@ pub enum Undo {
     },
     /// Delete our routes from this table.
     Table(u32),
+    /// Take the IPv4 address off that we set.
+    Ipv4Address(Target, Ipv4Net),
     /// Put a static IPv6 address back.
-    Ipv6Address(Target, Ipv6Net),
+    Ipv6Address {
+        /// Where.
+        target: Target,
+        /// The address and its network.
+        address: Ipv6Net,
+        /// How it was set (`IFA_F_*`).
+        flags: u32,
+    },
 }
 
 impl Undo {
@@ -107,7 +116,7 @@ impl Undo {
         match self {
             Self::Sysctl { target, .. } | Self::Feature { target, .. } | Self::Filter { target, .. } => Some(target),
             Self::LinkDown(target) | Self::Mtu(target, _) | Self::QueueLength(target, _) => Some(target),
-            Self::Clsact(target) | Self::Ipv6Address(target, _) => Some(target),
+            Self::Clsact(target) | Self::Ipv4Address(target, _) | Self::Ipv6Address { target, .. } => Some(target),
             Self::Rule { .. } | Self::Table(_) => None,
         }
     }
@@ -131,7 +140,8 @@ impl fmt::Display for Undo {
             Self::Clsact(target) => write!(f, "clsact {target}"),
             Self::Rule { interface, priority } => write!(f, "rule {interface} {priority}"),
             Self::Table(table) => write!(f, "table {table}"),
-            Self::Ipv6Address(target, address) => write!(f, "ipv6-address {target} {address}"),
+            Self::Ipv4Address(target, address) => write!(f, "ipv4-address {target} {address}"),
+            Self::Ipv6Address { target, address, flags } => write!(f, "ipv6-address {target} {address} {flags}"),
         }
     }
 }
@@ -166,7 +176,10 @@ impl FromStr for Undo {
             "clsact" => Self::Clsact(target(&mut words)?),
             "rule" => Self::Rule { interface: name(&mut words)?, priority: next(&mut words)? },
             "table" => Self::Table(next(&mut words)?),
-            "ipv6-address" => Self::Ipv6Address(target(&mut words)?, next(&mut words)?),
+            "ipv4-address" => Self::Ipv4Address(target(&mut words)?, next(&mut words)?),
+            "ipv6-address" => {
+                Self::Ipv6Address { target: target(&mut words)?, address: next(&mut words)?, flags: next(&mut words)? }
+            }
             _ => return Err(UnknownEntry),
         };
         if words.next().is_some() { Err(UnknownEntry) } else { Ok(undo) }
@@ -209,6 +222,17 @@ impl Place {
     }
 }
 
+/// Whether some process, or some mount, as of `ip netns`, holds the network namespace, as far as we can see.
+fn exists(namespace: u64) -> bool {
+    let mounted = format!("net:[{namespace}]");
+    if fs::read_to_string("/proc/self/mountinfo").is_ok_and(|mounts| mounts.contains(&mounted)) {
+        return true;
+    }
+    let Ok(processes) = fs::read_dir("/proc") else { return true };
+    let inode = |process: fs::DirEntry| fs::metadata(process.path().join("ns/net")).map(|file| file.ino());
+    processes.flatten().any(|process| inode(process).is_ok_and(|inode| inode == namespace))
+}
+
 /// The book of one run.
 #[derive(Debug)]
 pub struct Journal {
@@ -232,11 +256,11 @@ impl Journal {
         Ok(Self { path, file, entries })
     }
 
-    /// What an earlier run left to be undone, in the order in which it was done. Nothing, if there is no journal, or the
-    /// machine was booted since.
+    /// What an earlier run left to be undone, in the order in which it was done. Nothing, if there is no journal, or what it
+    /// tells of is gone.
     ///
     /// # Errors
-    /// When the file cannot be read, or tells of another network namespace.
+    /// When the file cannot be read, or tells of another network namespace that is still there.
     pub fn read(run_dir: &Path) -> Result<Vec<Undo>, HostError> {
         let path = run_dir.join(JOURNAL);
         let error = |source| HostError::RunDir { action: "read the journal", path: path.clone(), source };
@@ -250,11 +274,11 @@ impl Journal {
         let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
         match lines.next().and_then(Place::parse) {
             Some(written_in) if written_in.boot != here.boot => Ok(Vec::new()),
-            Some(written_in) if written_in.namespace != here.namespace => {
+            Some(written_in) if written_in.namespace != here.namespace && exists(written_in.namespace) => {
                 Err(HostError::OtherNamespace { path, written_in: written_in.namespace, here: here.namespace })
             }
-            Some(_) => Ok(lines.filter_map(|line| line.parse().ok()).collect()),
-            None => Ok(Vec::new()),
+            Some(written_in) if written_in == here => Ok(lines.filter_map(|line| line.parse().ok()).collect()),
+            Some(_) | None => Ok(Vec::new()),
         }
     }
 
@@ -340,7 +364,8 @@ mod tests {
             Undo::Clsact(target()),
             Undo::Rule { interface: "lan0".to_owned(), priority: 7400 },
             Undo::Table(7400),
-            Undo::Ipv6Address(target(), "2001:db8::1/64".parse().unwrap()),
+            Undo::Ipv4Address(target(), "192.0.0.8/32".parse().unwrap()),
+            Undo::Ipv6Address { target: target(), address: "2001:db8::1/64".parse().unwrap(), flags: 0x202 },
         ]
     }
 
@@ -417,8 +442,13 @@ mod tests {
         let text = format!("{MAGIC} another-boot {}\ntable 7400\n", here.namespace);
         fs::write(run_dir.path().join(JOURNAL), text).unwrap();
         assert_eq!(Journal::read(run_dir.path()).unwrap(), []);
-        let text = format!("{MAGIC} {} 1\ntable 7400\n", here.boot);
+    }
+
+    #[test]
+    fn journal_of_a_namespace_that_is_gone_has_nothing_to_undo() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let text = format!("{MAGIC} {} 1\ntable 7400\n", Place::here().unwrap().boot);
         fs::write(run_dir.path().join(JOURNAL), text).unwrap();
-        assert!(matches!(Journal::read(run_dir.path()), Err(HostError::OtherNamespace { written_in: 1, .. })));
+        assert_eq!(Journal::read(run_dir.path()).unwrap(), []);
     }
 }

@@ -19,7 +19,11 @@ use super::steps::Steps;
 use super::sysctl::Family;
 use super::undo::undo_all;
 
+/// In packets.
 const TUN_QUEUE_LENGTH: u32 = 1000;
+/// RFC 7600: the IPv4 dummy address. An interface without any address fails reverse path filtering, even the loose
+/// kind, for every packet whose source the kernel would route elsewhere: such as the ICMP errors that we make for LAN hosts.
+const TUN_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
 
 /// How packets of a LAN interface reach the router.
 #[derive(Clone, Copy, Debug)]
@@ -179,13 +183,15 @@ impl Host {
         let interface = self.current(&named).await?;
         self.tun = Some(interface.name.clone());
         self.steps.disable_ipv6(&interface).await?;
-        // Packets there come from anywhere, and the ICMP errors that we make for LAN hosts from our own LAN address.
+        // Packets there come from anywhere, and the ICMP errors that we make for LAN hosts from our own LAN address. Loose
+        // filtering wins over strict in `conf/all`: the kernel takes the greater number of the two.
         for (key, value) in [("rp_filter", "2"), ("accept_local", "1"), ("forwarding", "1")] {
             self.steps.set_sysctl(&interface, Family::Ipv4, key, value)?;
         }
         self.steps.set_mtu(&interface, mtu.into()).await?;
         self.steps.set_queue_length(&interface, TUN_QUEUE_LENGTH).await?;
         self.steps.set_up(&interface).await?;
+        self.steps.add_link_address(&interface, Ipv4Net::from(TUN_ADDRESS)).await?;
         let slots = self.slots().await?;
         self.steps.fill_table(slots.table, &interface, lan_address).await?;
         self.steps.add_rules(routing::LOOPBACK, slots).await

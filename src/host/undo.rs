@@ -2,8 +2,6 @@
 
 use std::io;
 
-use ipnet::IpNet;
-
 use super::error::HostError;
 use super::interface::Interface;
 use super::journal::{Target, Undo};
@@ -71,9 +69,13 @@ async fn undo(netlink: &Netlink, entry: &Undo, interface: Option<&Interface>) ->
         Undo::Clsact(_) => traffic_filter::delete_unused_clsact(netlink, interface.index)
             .await
             .map_err(refused("delete the clsact qdisc")),
-        Undo::Ipv6Address(_, net) => {
-            netlink.add_address(interface.index, IpNet::V6(*net)).await.map_err(refused("put an IPv6 address back"))
+        Undo::Ipv4Address(_, address) => {
+            netlink.delete_address(interface.index, *address).await.map_err(refused("take our address off"))
         }
+        Undo::Ipv6Address { address, flags, .. } => netlink
+            .add_ipv6_address(interface.index, *address, *flags)
+            .await
+            .map_err(refused("put an IPv6 address back")),
         Undo::Rule { .. } | Undo::Table(_) => Ok(()),
     }
 }
@@ -90,7 +92,8 @@ fn describe(entry: &Undo, interface: Option<&Interface>) -> String {
         Undo::Clsact(_) => "deleted the clsact qdisc".to_owned(),
         Undo::Rule { interface, priority } => return format!("deleted rule {priority} for iif {interface}"),
         Undo::Table(table) => return format!("emptied table {table}"),
-        Undo::Ipv6Address(_, address) => format!("put {address} back"),
+        Undo::Ipv4Address(_, address) => format!("took {address} off"),
+        Undo::Ipv6Address { address, .. } => format!("put {address} back"),
     };
     match (interface, entry.target()) {
         (Some(interface), _) => format!("{}: {done}", interface.name),
