@@ -7,10 +7,11 @@ use std::path::Path;
 
 use ipnet::Ipv4Net;
 
+use super::entry::Undo;
 use super::error::{HostError, HostWarning};
 use super::events::HostEvents;
 use super::interface::Interface;
-use super::journal::{Journal, Undo};
+use super::journal::Journal;
 use super::lock::{self, RunDirLock};
 use super::netlink::Netlink;
 use super::networks;
@@ -59,9 +60,7 @@ impl Host {
         let netlink = Netlink::open()?;
         let left = Journal::read(run_dir)?;
         let undone = undo_all(&netlink, &left).await?;
-        for line in &undone.lines {
-            tracing::info!(step = %line, "undone what an earlier run left");
-        }
+        undone.log();
         let journal = Journal::create(run_dir, undone.failed)?;
         let steps = Steps { netlink, journal };
         Ok(Self { steps, lock, slots: None, tun: None, uplinks: BTreeSet::new() })
@@ -197,11 +196,11 @@ impl Host {
         self.steps.add_rules(routing::LOOPBACK, slots).await
     }
 
-    /// Undoes everything, last first, and lets go of `run_dir`. A line for each step; what could not be undone stays in the
-    /// journal for [`super::cleanup`].
+    /// Undoes everything, last first, and lets go of `run_dir`. A line for each step.
     ///
     /// # Errors
-    /// When the kernel does not answer or the journal cannot be written.
+    /// [`HostError::NotUndone`] when some of it did not work, which stays in the journal for [`super::cleanup`]; when the
+    /// kernel does not answer or the journal cannot be written.
     pub async fn undo(self) -> Result<Vec<String>, HostError> {
         let Self { steps: Steps { netlink, mut journal }, lock, .. } = self;
         let undone = undo_all(&netlink, journal.entries()).await?;
@@ -211,7 +210,7 @@ impl Host {
             journal.retain(|entry| undone.failed.contains(entry))?;
         }
         lock.release();
-        Ok(undone.lines)
+        undone.into_result()
     }
 
     async fn route(&mut self, interface: &str) -> Result<(), HostError> {

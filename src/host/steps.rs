@@ -7,9 +7,10 @@ use std::os::fd::BorrowedFd;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::entry::{Target, Undo};
 use super::error::{HostError, HostWarning};
 use super::interface::Interface;
-use super::journal::{Journal, Target, Undo};
+use super::journal::Journal;
 use super::netlink::{LinkChange, Netlink};
 use super::networks;
 use super::routing::{self, Slots};

@@ -255,7 +255,7 @@ fn interface_made_again_is_prepared_again() {
             assert!(error.is_gone(), "{error}");
             let before = picture::take();
             host.prepare_uplink(&new, guard.as_fd()).await.unwrap();
-            run("ip link show dev wan1 up");
+            assert!(run("tc filter show dev wan1 ingress").contains("potato-guard"));
             host.undo().await.unwrap();
             let after = picture::take();
             for line in
@@ -304,6 +304,10 @@ fn changes_are_told_and_lost_announcements_too() {
             wait_for(&mut events, |event| *event == HostEvent::RulesChanged).await;
             host.prepare_lan(&lan, LanCapture::Tun).await.unwrap();
             assert!(run("ip rule").contains("iif lan0 lookup 7402"));
+            run("ip route del default dev potato0 table 7402");
+            wait_for(&mut events, |event| *event == HostEvent::RulesChanged).await;
+            host.prepare_tun("potato0", LAN_ADDRESS, 1500).await.unwrap();
+            assert!(run("ip route show table 7402").contains("default dev potato0"));
             // More than the socket's buffer holds, while nobody reads.
             let mut routes = String::new();
             for number in 0..4000 {
