@@ -5,11 +5,12 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
+use super::entry::{Target, Undo};
 use super::error::{HostError, HostWarning};
 use super::interface::Interface;
-use super::journal::{Journal, Target, Undo};
+use super::journal::Journal;
 use super::netlink::{LinkChange, Netlink};
 use super::networks;
 use super::routing::{self, Slots};
@@ -49,14 +50,29 @@ impl Steps {
         let mut warnings = Vec::new();
         for address in self.netlink.addresses().await? {
             let IpNet::V6(net) = address.net else { continue };
-            if address.interface_index != interface.index || !address.permanent || net.addr().is_unicast_link_local() {
+            if address.interface_index != interface.index
+                || !address.is_permanent()
+                || net.addr().is_unicast_link_local()
+            {
                 continue;
             }
-            self.journal.record(Undo::Ipv6Address(target(interface), net))?;
+            let flags = address.flags.bits();
+            self.journal.record(Undo::Ipv6Address { target: target(interface), address: net, flags })?;
             warnings.push(HostWarning::Ipv6AddressSuspended { interface: interface.name.clone(), address: net });
         }
         self.set_sysctl(interface, Family::Ipv6, "disable_ipv6", "1")?;
         Ok(warnings)
+    }
+
+    /// Puts an address on an interface that is good on this link only.
+    pub(super) async fn add_link_address(&mut self, interface: &Interface, net: Ipv4Net) -> Result<(), HostError> {
+        let there = self.netlink.addresses().await?;
+        if networks::addresses_of(&there, interface.index).contains(&net) {
+            return Ok(());
+        }
+        self.journal.record(Undo::Ipv4Address(target(interface), net))?;
+        let result = self.netlink.add_link_address(interface.index, net).await;
+        result.map_err(|source| HostError::from_kernel(format!("{}: add the address {net}", interface.name), source))
     }
 
     /// Sets the link up.
