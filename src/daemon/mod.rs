@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use tracing::{error, info, warn};
 
 use crate::config::{self, Config, ConfigError};
+use crate::engine::EngineError;
 use crate::host::{Host, HostError};
 use crate::io::WorkerFailure;
 
@@ -70,6 +71,9 @@ pub enum DaemonError {
         /// The interface.
         interface: String,
     },
+    /// The packet path has no file or memory for its flows.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// A worker is dead.
     #[error(transparent)]
     Worker(#[from] WorkerFailure),

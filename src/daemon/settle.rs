@@ -81,14 +81,6 @@ impl Router<'_> {
         }
     }
 
-    /// Whether the interface that we know by this name has this number.
-    pub(super) fn is_there(&self, name: &str, index: u32) -> bool {
-        let uplinks = self.uplinks.iter().filter(|uplink| uplink.config.interface.as_str() == name);
-        let lans = self.lans.iter().filter(|lan| lan.name.as_str() == name);
-        let known = uplinks.filter_map(|uplink| uplink.interface.as_ref());
-        known.chain(lans.filter_map(|lan| lan.interface.as_ref())).any(|interface| interface.index == index)
-    }
-
     async fn settle_uplink(&mut self, index: usize) -> Result<(), DaemonError> {
         let uplink = &mut self.uplinks[index];
         let Some(interface) = uplink.interface.clone() else { return Ok(()) };
