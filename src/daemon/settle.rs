@@ -159,10 +159,12 @@ impl Router<'_> {
         for index in 0..self.lans.len() {
             let Some(interface) = self.lans[index].interface.clone() else { continue };
             let address = self.host.lan_address(&interface).await?.map(|network| network.addr());
-            if address.is_none() {
+            let lan = &mut self.lans[index];
+            if address.is_none() && !lan.address_missed {
                 warn!(interface = %interface.name, "LAN interface has no IPv4 address yet");
             }
-            self.lans[index].address = address;
+            lan.address_missed = address.is_none();
+            lan.address = address;
         }
         let networks = self.host.kernel_networks().await?;
         let changed = networks != self.kernel_networks;
