@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::counters::WorkerCounters;
 use super::drop_reason::DropReason;
+use super::error_budget::ErrorBudget;
 use super::listing::{FlowFilter, FlowListing, FlowPage, FlowState};
 use super::outbox::{Egress, Handoff, Ingress, Outbox};
 use super::parse::{self, Content, Ports, Way};
-use super::refusal::ErrorBudget;
 use crate::flow::direction::Direction;
 use crate::flow::fragment::{FragmentCache, FragmentKey, Later, PieceRange};
 use crate::flow::record::{FLAG_INBOUND, FLAG_REPLIED, Tick};
