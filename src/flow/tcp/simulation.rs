@@ -82,7 +82,6 @@ impl Endpoint {
             payload_length,
             window_scale: self.scale.filter(|_| is_syn && (!answers || self.scale_of_peer.is_some())),
             sack_highest: self.early.iter().map(|&(_, end)| self.first_of_peer.wrapping_add(end)).max(),
-            ..TcpSegment::default()
         }
     }
 
