@@ -7,6 +7,7 @@
 
 pub mod counters;
 pub mod drop_reason;
+mod error_budget;
 mod icmp_error;
 mod inbound;
 pub mod listing;
@@ -15,6 +16,8 @@ pub mod outbox;
 mod parse;
 pub mod persist;
 mod refusal;
+#[cfg(test)]
+mod tests;
 pub mod worker;
 
 pub use counters::{Counter, UplinkCounters, WorkerCounters};

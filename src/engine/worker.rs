@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::counters::WorkerCounters;
 use super::drop_reason::DropReason;
+use super::error_budget::ErrorBudget;
 use super::listing::{FlowFilter, FlowListing, FlowPage, FlowState};
 use super::outbox::{Egress, Handoff, Ingress, Outbox};
 use super::parse::{self, Content, Ports, Way};
-use super::refusal::ErrorBudget;
 use crate::flow::direction::Direction;
 use crate::flow::fragment::{FragmentCache, FragmentKey, Later, PieceRange};
 use crate::flow::record::{FLAG_INBOUND, FLAG_REPLIED, Tick};
@@ -150,7 +150,13 @@ impl Worker {
         self.handle_batch(Context { now, snapshot }, Ingress::Uplink(uplink), batch, out);
     }
 
-    fn handle_batch(&mut self, context: Context<'_>, ingress: Ingress, batch: &mut Vec<PacketBuffer>, out: &mut Outbox) {
+    fn handle_batch(
+        &mut self,
+        context: Context<'_>,
+        ingress: Ingress,
+        batch: &mut Vec<PacketBuffer>,
+        out: &mut Outbox,
+    ) {
         for packet in batch.drain(..) {
             if parse::is_fragment(packet.packet()) {
                 self.handle_fragment(context, ingress, packet, out);
