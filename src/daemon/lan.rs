@@ -52,6 +52,8 @@ pub(super) struct LanState {
     pub(super) interface: Option<Interface>,
     /// The router's first address there, while the interface is there.
     pub(super) address: Option<Ipv4Addr>,
+    /// Whether the log has been told that there is no address.
+    pub(super) address_missed: bool,
     /// How its packets are taken; `None`: they are not, for it is not there or has no address.
     pub(super) mode: Option<Mode>,
     /// Whether the workers have packet sockets there.
@@ -61,7 +63,7 @@ pub(super) struct LanState {
 impl LanState {
     /// A LAN interface that nobody has seen yet.
     pub(super) fn new(id: LanId, name: InterfaceName) -> Self {
-        Self { id, name, interface: None, address: None, mode: None, open: false }
+        Self { id, name, interface: None, address: None, address_missed: false, mode: None, open: false }
     }
 
     /// As the packet path needs it; `None` unless packets are taken here by packet sockets.

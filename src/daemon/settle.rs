@@ -81,14 +81,6 @@ impl Router<'_> {
         }
     }
 
-    /// Whether the interface that we know by this name has this number.
-    pub(super) fn is_there(&self, name: &str, index: u32) -> bool {
-        let uplinks = self.uplinks.iter().filter(|uplink| uplink.config.interface.as_str() == name);
-        let lans = self.lans.iter().filter(|lan| lan.name.as_str() == name);
-        let known = uplinks.filter_map(|uplink| uplink.interface.as_ref());
-        known.chain(lans.filter_map(|lan| lan.interface.as_ref())).any(|interface| interface.index == index)
-    }
-
     async fn settle_uplink(&mut self, index: usize) -> Result<(), DaemonError> {
         let uplink = &mut self.uplinks[index];
         let Some(interface) = uplink.interface.clone() else { return Ok(()) };
@@ -167,10 +159,12 @@ impl Router<'_> {
         for index in 0..self.lans.len() {
             let Some(interface) = self.lans[index].interface.clone() else { continue };
             let address = self.host.lan_address(&interface).await?.map(|network| network.addr());
-            if address.is_none() {
+            let lan = &mut self.lans[index];
+            if address.is_none() && !lan.address_missed {
                 warn!(interface = %interface.name, "LAN interface has no IPv4 address yet");
             }
-            self.lans[index].address = address;
+            lan.address_missed = address.is_none();
+            lan.address = address;
         }
         let networks = self.host.kernel_networks().await?;
         let changed = networks != self.kernel_networks;
