@@ -118,8 +118,8 @@ fn connections_outlive_a_killed_router(capture: Capture) {
 fn a_second_instance_is_refused(capture: Capture) {
     let mut world = World::new(capture, 1, 1);
     let config = world.lab.config(capture).must();
-    let arguments = ["run", "--config", &config.to_string_lossy()];
-    let output = world.lab.router().command(&binary().to_string_lossy(), &arguments).output().must();
+    let arguments = ["10", &binary().to_string_lossy(), "run", "--config", &config.to_string_lossy()];
+    let output = world.lab.router().command("timeout", &arguments).output().must();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "{said}");
     let process = world.router.process().id().to_string();
