@@ -68,7 +68,12 @@ fn plain(state: Checksum) -> Checksum {
 
 impl Worker {
     /// An error from the LAN about a packet that came from the internet.
-    pub(super) fn outbound_error(&mut self, context: Context<'_>, parsed: &Parsed, packet: &mut PacketBuffer) -> Verdict {
+    pub(super) fn outbound_error(
+        &mut self,
+        context: Context<'_>,
+        parsed: &Parsed,
+        packet: &mut PacketBuffer,
+    ) -> Verdict {
         let quoted = match Quoted::parse(packet, parsed, Way::Outbound) {
             Ok(quoted) => quoted,
             Err(reason) => return Verdict::Drop(reason),
@@ -106,7 +111,7 @@ impl Worker {
         // RFC 5508 REQ-5: the outer source is our own address.
         rewrite_error(packet, parsed, quoted, (AddressField::Source, external), (AddressField::Destination, new));
         if let Some(target) = owner_of_address(context.snapshot, parsed.ip.destination) {
-            return Ok(Verdict::Hairpin(target));
+            return Ok(Verdict::Hairpin(target, None));
         }
         if write_uplink_header(packet, uplink) {
             Ok(Verdict::Transmit(Egress::Uplink(uplink.id)))
