@@ -3,13 +3,13 @@
 use std::net::Ipv4Addr;
 
 use super::drop_reason::DropReason;
-use super::outbound::{FlowPacket, finish, may_cut, rewrite};
+use super::outbound::{FlowPacket, finish, may_cut, owner_of_address, rewrite};
 use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Ports, Way};
 use super::refusal::{is_one_host, write_lan_header};
 use super::worker::{Context, Filtering, Verdict, Worker};
 use crate::flow::direction::Direction;
-use crate::flow::record::{FLAG_INBOUND, FLAG_REPLIED, Tick};
+use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
 use crate::flow::tcp::TcpTracker;
 use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
 use crate::nat::Mapping;
@@ -120,6 +120,9 @@ impl Worker {
         record.body.external_port = mapping.external_port;
         record.body.created = Tick::at(context.now);
         record.body.flags = FLAG_INBOUND;
+        if owner_of_address(context.snapshot, flow.key.remote.address).is_some() {
+            record.body.flags |= FLAG_HAIRPIN;
+        }
         self.add_flow(record, mapping)
     }
 

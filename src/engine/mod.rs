@@ -16,6 +16,8 @@ pub mod outbox;
 mod parse;
 pub mod persist;
 mod refusal;
+#[cfg(test)]
+mod tests;
 pub mod worker;
 
 pub use counters::{Counter, UplinkCounters, WorkerCounters};

@@ -11,6 +11,7 @@ pub mod mapped;
 pub mod messages;
 pub mod netns;
 pub mod packet_socket;
+pub mod process;
 pub mod slab;
 pub mod tun;
 
