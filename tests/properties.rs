@@ -118,7 +118,7 @@ proptest! {
         let mut world = World::new(Size { workers, ..Size::default() });
         let (host, far) = ((host(0), port), (remote(0), far_port));
         let original = datagram(protocol, host, far, ttl, &payload);
-        let (egress, out) = only(world.from_lan(&original))?;
+        let (egress, out) = only(world.host_sends(&original))?;
         let Egress::Uplink(uplink) = egress else { return Err(TestCaseError::fail("sent to the LAN")) };
         check_only_endpoints_changed(&original, &out)?;
         check_by_others(&out)?;
@@ -130,7 +130,7 @@ proptest! {
             Protocol::Icmp => echo_reply(far.0, seen, ttl, &payload),
             Protocol::Tcp => segment(far, seen, (5_000, 1_001 + payload.len() as u32), true, &[]),
         };
-        let (egress, back) = only(world.from_uplink(uplink, &reply))?;
+        let (egress, back) = only(world.internet_sends(uplink, &reply))?;
         prop_assert_eq!(egress, Egress::Lan(LAN));
         check_only_endpoints_changed(&reply, &back)?;
         check_by_others(&back)?;
@@ -148,7 +148,7 @@ proptest! {
         let pseudo = potato::wire::checksum::pseudo_header_v4(host(0), remote(0), protocol as u8, length);
         packet[at..at + 2].copy_from_slice(&potato::wire::checksum::unfinished(pseudo).to_be_bytes());
         let checksum = Checksum::Unfinished { start: 20, offset: u16::try_from(at - 20).unwrap() };
-        let sent = world.from_lan_with(&packet, VnetHeader { checksum, segmentation: Segmentation::None });
+        let sent = world.host_sends_with(&packet, VnetHeader { checksum, segmentation: Segmentation::None });
         prop_assert_eq!(sent[0].vnet.checksum, checksum);
         let (_, mut out) = only(sent)?;
         // What a network card does: sum from `start` on, over the pseudo-header sum that stands in the field.
@@ -215,7 +215,7 @@ proptest! {
         for at in (1..count).rev() {
             pieces.swap(at, seed.rotate_left(u32::try_from(at).unwrap()) as usize % (at + 1));
         }
-        let sent: Vec<Sent> = pieces.iter().flat_map(|piece| world.from_lan(piece)).collect();
+        let sent: Vec<Sent> = pieces.iter().flat_map(|piece| world.host_sends(piece)).collect();
         prop_assert!(sent.len() >= count, "{} of {} pieces", sent.len(), count);
         let out = reassembled(&sent);
         check_by_others(&out)?;
@@ -229,7 +229,7 @@ proptest! {
         damage in proptest::collection::vec((0..80_usize, any::<u8>()), 1..6),
     ) {
         let mut world = World::new(Size::default());
-        world.from_lan(&datagram(protocol, (host(0), 40_000), (remote(0), 53), 64, b"opens the way"));
+        world.host_sends(&datagram(protocol, (host(0), 40_000), (remote(0), 53), 64, b"opens the way"));
         let (ends, uplink) = (((host(0), 40_000), (remote(0), 53)), UplinkId(0));
         let mut packet = if from_lan {
             datagram(protocol, ends.0, ends.1, 64, &payload)
@@ -244,7 +244,7 @@ proptest! {
         if mend && (20..=packet.len()).contains(&header_length) {
             potato::wire::ipv4::write_checksum(&mut packet, header_length);
         }
-        let sent = if from_lan { world.from_lan(&packet) } else { world.from_uplink(uplink, &packet) };
+        let sent = if from_lan { world.host_sends(&packet) } else { world.internet_sends(uplink, &packet) };
         for Sent { egress, bytes, .. } in &sent {
             let header = etherparse::Ipv4HeaderSlice::from_slice(bytes).unwrap();
             prop_assert_eq!(usize::from(header.total_len()), bytes.len());
@@ -261,14 +261,15 @@ fn hairpinned_fragments_reach_the_other_host() {
         let mut world = World::new(Size { uplinks: 1, workers, ..Size::default() });
         let (alice, bob, far) = ((host(0), 40_000), (host(1), 40_002), (remote(0), 53));
         // Somebody else has Alice's port, so hers must change.
-        world.from_lan(&datagram(Protocol::Udp, (host(2), 40_000), far, 64, b"first"));
-        let mut open = |end| source(&world.from_lan(&datagram(Protocol::Udp, end, far, 64, b"opens a port"))[0].bytes);
+        world.host_sends(&datagram(Protocol::Udp, (host(2), 40_000), far, 64, b"first"));
+        let mut open =
+            |end| source(&world.host_sends(&datagram(Protocol::Udp, end, far, 64, b"opens a port"))[0].bytes);
         let (seen_bob, seen_alice) = (open(bob), open(alice));
         assert_ne!(seen_alice.1, alice.1);
         // The filter lets in whom the host has sent to.
-        world.from_lan(&datagram(Protocol::Udp, bob, seen_alice, 64, b"knock"));
+        world.host_sends(&datagram(Protocol::Udp, bob, seen_alice, 64, b"knock"));
         let whole = datagram(Protocol::Udp, alice, seen_bob, 64, &[7; 2_000]);
-        let sent: Vec<Sent> = pieces(&whole, &[100, 200]).iter().flat_map(|piece| world.from_lan(piece)).collect();
+        let sent: Vec<Sent> = pieces(&whole, &[100, 200]).iter().flat_map(|piece| world.host_sends(piece)).collect();
         assert_eq!(sent.len(), 3, "{workers} workers, pieces on their way: {sent:?}");
         let packet = reassembled(&sent);
         assert_eq!((source(&packet), destination(&packet)), (seen_alice, bob));
@@ -318,7 +319,7 @@ proptest! {
             match event {
                 Event::Send { protocol, host: number, port, remote: far } => {
                     let end = (host(number), port);
-                    let sent = world.from_lan(&datagram(protocol, end, (remote(far), 99), 64, b"hello"));
+                    let sent = world.host_sends(&datagram(protocol, end, (remote(far), 99), 64, b"hello"));
                     // A line that is down takes no packets of its old flows.
                     let Some(Sent { egress: Egress::Uplink(uplink), bytes, .. }) = sent.first() else { continue };
                     let seen = source(bytes);

@@ -123,11 +123,11 @@ impl World {
     }
 
     /// What happens when a LAN host sends `bytes` and worker 0 gets them.
-    pub fn from_lan(&mut self, bytes: &[u8]) -> Vec<Sent> {
-        self.from_lan_with(bytes, VnetHeader::default())
+    pub fn host_sends(&mut self, bytes: &[u8]) -> Vec<Sent> {
+        self.host_sends_with(bytes, VnetHeader::default())
     }
 
-    pub fn from_lan_with(&mut self, bytes: &[u8], vnet: VnetHeader) -> Vec<Sent> {
+    pub fn host_sends_with(&mut self, bytes: &[u8], vnet: VnetHeader) -> Vec<Sent> {
         let buffer = self.buffer(bytes, vnet);
         self.batch.push(buffer);
         self.workers[0].handle_lan(self.now, &self.snapshot, LAN, &mut self.batch, &mut self.out);
@@ -135,11 +135,11 @@ impl World {
     }
 
     /// What happens when `bytes` come in on an uplink and worker 0 gets them.
-    pub fn from_uplink(&mut self, uplink: UplinkId, bytes: &[u8]) -> Vec<Sent> {
-        self.from_uplink_with(uplink, bytes, VnetHeader::default())
+    pub fn internet_sends(&mut self, uplink: UplinkId, bytes: &[u8]) -> Vec<Sent> {
+        self.internet_sends_with(uplink, bytes, VnetHeader::default())
     }
 
-    pub fn from_uplink_with(&mut self, uplink: UplinkId, bytes: &[u8], vnet: VnetHeader) -> Vec<Sent> {
+    pub fn internet_sends_with(&mut self, uplink: UplinkId, bytes: &[u8], vnet: VnetHeader) -> Vec<Sent> {
         let buffer = self.buffer(bytes, vnet);
         self.batch.push(buffer);
         self.workers[0].handle_uplink(self.now, &self.snapshot, uplink, &mut self.batch, &mut self.out);
@@ -224,12 +224,12 @@ pub fn segment(source: End, destination: End, numbers: (u32, u32), is_syn: bool,
 
 /// Opens a TCP connection from the host; its uplink and how the far end sees the host. Both sides stand at 1,001.
 pub fn connect(world: &mut World, host: End, remote: End) -> (UplinkId, End) {
-    let sent = world.from_lan(&segment(host, remote, (1_000, 0), true, &[]));
+    let sent = world.host_sends(&segment(host, remote, (1_000, 0), true, &[]));
     let [Sent { egress: Egress::Uplink(uplink), bytes, .. }] = &sent[..] else { panic!("{sent:?}") };
     let seen = source(bytes);
-    let answer = world.from_uplink(*uplink, &segment(remote, seen, (1_000, 1_001), true, &[]));
+    let answer = world.internet_sends(*uplink, &segment(remote, seen, (1_000, 1_001), true, &[]));
     assert_eq!(answer.len(), 1, "{answer:?}");
-    let last = world.from_lan(&segment(host, remote, (1_001, 1_001), false, &[]));
+    let last = world.host_sends(&segment(host, remote, (1_001, 1_001), false, &[]));
     assert_eq!(last.len(), 1, "{last:?}");
     (*uplink, seen)
 }
