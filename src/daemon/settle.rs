@@ -1,7 +1,6 @@
 //! Bringing the machine to what it should be now: sockets on every interface that is there, guards and routes around
 //! them. Every step may be done again at any time.
 
-use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 
 use tracing::{info, warn};
@@ -14,15 +13,6 @@ use crate::io::{self, FrameSender};
 
 /// Longest packet of the TUN device while no LAN interface has said more.
 const LEAST_TUN_MTU: u32 = 1_500;
-
-/// The TUN device.
-#[derive(Debug, Default)]
-pub(super) struct TunState {
-    /// The address that the router's own packets get, and the MTU, once it is prepared.
-    pub(super) prepared: Option<(Ipv4Addr, u16)>,
-    /// Somebody took a rule of ours away: prepare it again, and the LANs that are led to it.
-    pub(super) stale: bool,
-}
 
 impl Router<'_> {
     /// At the start: everything that is there, and any failure is the end.

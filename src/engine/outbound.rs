@@ -31,7 +31,7 @@ impl Worker {
         &mut self,
         context: Context<'_>,
         lan: LanId,
-        ports: Option<Ports>,
+        ports_of_fragment: Option<Ports>,
         packet: &mut PacketBuffer,
         out: &mut Outbox,
     ) -> Verdict {
@@ -42,7 +42,7 @@ impl Worker {
         };
         let (protocol, ports, segment) = match parsed.content {
             Content::Flow { protocol, ports, segment } => (protocol, ports, segment),
-            Content::LaterFragment(protocol) => match ports {
+            Content::LaterFragment(protocol) => match ports_of_fragment {
                 Some(ports) => (protocol, ports, None),
                 None => return Verdict::Drop(DropReason::FragmentDropped),
             },
@@ -94,7 +94,7 @@ impl Worker {
 
         // 8. Link header. 9. Send.
         if is_hairpin && let Some(target) = owner_of_address(context.snapshot, parsed.ip.destination) {
-            return Verdict::Hairpin(target);
+            return Verdict::Hairpin(target, ports_of_fragment.map(|ports| Ports { source: new.port, ..ports }));
         }
         if !write_uplink_header(packet, uplink) {
             return Verdict::Drop(DropReason::UplinkDown);
