@@ -5,11 +5,13 @@ pub mod affinity;
 pub mod bpf;
 pub mod clock;
 pub mod epoll;
+pub mod ethtool;
 pub mod eventfd;
 pub mod mapped;
 pub mod messages;
 pub mod netns;
 pub mod packet_socket;
+pub mod slab;
 pub mod tun;
 
 use std::io;
