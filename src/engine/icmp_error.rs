@@ -68,7 +68,12 @@ fn plain(state: Checksum) -> Checksum {
 
 impl Worker {
     /// An error from the LAN about a packet that came from the internet.
-    pub(super) fn outbound_error(&mut self, context: Context<'_>, parsed: &Parsed, packet: &mut PacketBuffer) -> Verdict {
+    pub(super) fn outbound_error(
+        &mut self,
+        context: Context<'_>,
+        parsed: &Parsed,
+        packet: &mut PacketBuffer,
+    ) -> Verdict {
         let quoted = match Quoted::parse(packet, parsed, Way::Outbound) {
             Ok(quoted) => quoted,
             Err(reason) => return Verdict::Drop(reason),

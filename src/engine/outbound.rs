@@ -227,8 +227,7 @@ pub(super) fn rewrite(
     mtu: u16,
 ) {
     let (checksum, headers) = (packet.vnet.checksum, &flow.parsed);
-    let transport =
-        if headers.transport_header_length > 0 { Transport::Present(checksum) } else { Transport::Absent };
+    let transport = if headers.transport_header_length > 0 { Transport::Present(checksum) } else { Transport::Absent };
     let bytes = packet.packet_mut();
     let change = (old_address, new);
     translate::replace_endpoint(bytes, headers.ip.header_length, flow.key.protocol, field, change, transport);

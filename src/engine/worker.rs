@@ -150,7 +150,13 @@ impl Worker {
         self.handle_batch(Context { now, snapshot }, Ingress::Uplink(uplink), batch, out);
     }
 
-    fn handle_batch(&mut self, context: Context<'_>, ingress: Ingress, batch: &mut Vec<PacketBuffer>, out: &mut Outbox) {
+    fn handle_batch(
+        &mut self,
+        context: Context<'_>,
+        ingress: Ingress,
+        batch: &mut Vec<PacketBuffer>,
+        out: &mut Outbox,
+    ) {
         for packet in batch.drain(..) {
             if parse::is_fragment(packet.packet()) {
                 self.handle_fragment(context, ingress, packet, out);

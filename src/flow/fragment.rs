@@ -1,7 +1,7 @@
 //! Stand-in until the cache lands.
-use std::net::Ipv4Addr;
 use super::Timestamp;
 use crate::wire::{BufferPool, PacketBuffer};
+use std::net::Ipv4Addr;
 /// Key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FragmentKey {
@@ -20,7 +20,9 @@ pub struct PieceRange;
 impl PieceRange {
     /// n
     #[must_use]
-    pub fn new(_offset: u16, _length: usize, _more: bool) -> Option<Self> { Some(Self) }
+    pub fn new(_offset: u16, _length: usize, _more: bool) -> Option<Self> {
+        Some(Self)
+    }
 }
 /// l
 #[derive(Debug)]
@@ -30,13 +32,15 @@ pub enum Later {
         /// p
         ports: (u16, u16),
         /// p
-        packet: PacketBuffer },
+        packet: PacketBuffer,
+    },
     /// h
     Held,
     /// r
     Refused {
         /// p
-        packet: PacketBuffer },
+        packet: PacketBuffer,
+    },
 }
 /// c
 #[derive(Debug, Default)]
@@ -44,18 +48,30 @@ pub struct FragmentCache;
 impl FragmentCache {
     /// n
     #[must_use]
-    pub fn new() -> Self { Self }
+    pub fn new() -> Self {
+        Self
+    }
     /// e
     #[must_use]
-    pub fn is_empty(&self) -> bool { true }
+    pub fn is_empty(&self) -> bool {
+        true
+    }
     /// f
     /// # Errors
     /// x
-    pub fn first(&mut self, _: Timestamp, _: FragmentKey, _: (u16, u16), _: PieceRange) -> Result<(), ()> { Ok(()) }
+    pub fn first(&mut self, _: Timestamp, _: FragmentKey, _: (u16, u16), _: PieceRange) -> Result<(), ()> {
+        Ok(())
+    }
     /// r
-    pub fn release(&mut self, _: FragmentKey) -> Option<PacketBuffer> { None }
+    pub fn release(&mut self, _: FragmentKey) -> Option<PacketBuffer> {
+        None
+    }
     /// l
-    pub fn later(&mut self, _: Timestamp, _: FragmentKey, _: PieceRange, packet: PacketBuffer) -> Later { Later::Refused { packet } }
+    pub fn later(&mut self, _: Timestamp, _: FragmentKey, _: PieceRange, packet: PacketBuffer) -> Later {
+        Later::Refused { packet }
+    }
     /// h
-    pub fn handle_timeout(&mut self, _: Timestamp, _: &mut BufferPool) -> usize { 0 }
+    pub fn handle_timeout(&mut self, _: Timestamp, _: &mut BufferPool) -> usize {
+        0
+    }
 }

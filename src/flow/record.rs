@@ -154,7 +154,8 @@ pub struct FlowV6 {
     pub remote: [u8; 16],
 }
 
-const _: () = assert!(size_of::<FlowV4>() <= 112 && size_of::<FlowV6>() <= 136, "a million flows fit in 160 bytes each");
+const _: () =
+    assert!(size_of::<FlowV4>() <= 112 && size_of::<FlowV6>() <= 136, "a million flows fit in 160 bytes each");
 
 impl FlowV4 {
     /// A record for `key` with nothing counted yet.

@@ -96,8 +96,8 @@ impl Mappings {
     }
 
     fn slot_number(&self, mapping: Mapping) -> Option<usize> {
-        let number =
-            Self::table(mapping.protocol, mapping.uplink) * self.slice.slots() + self.slice.slot(mapping.external_port)?;
+        let number = Self::table(mapping.protocol, mapping.uplink) * self.slice.slots()
+            + self.slice.slot(mapping.external_port)?;
         (number < self.slots.len()).then_some(number)
     }
 
