@@ -1,1 +1,249 @@
-//! The demonstration: a LAN, six lines and an internet in network namespaces.
+//! The demonstration: a LAN of four hosts, six internet lines of different speeds and an internet, all in network
+//! namespaces, with the router between them and live traffic through it.
+//!
+//! [`run`] builds the lab, starts this same program as the router, lets the hosts work, shows a table that is redrawn
+//! each second (plain lines when the output is no terminal), and at the end says what each line has carried. It leaves
+//! nothing behind, and touches nothing outside its namespaces.
+
+pub mod lab;
+pub mod server;
+
+mod table;
+mod task;
+mod traffic;
+
+use std::io::{self, IsTerminal, Write};
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::sys::clock;
+use lab::{Capture, Lab, LabError, LabOptions, Router, StopSignals, UplinkOptions, host_address, router::uplinks_of};
+use server::Servers;
+use table::{Bars, HostRow, LineRow, Picture};
+use traffic::BusyHost;
+
+/// LAN hosts.
+const HOSTS: u8 = 4;
+/// Down and up, in Mbit/s: two good lines, and the rest as villages have them.
+const SPEEDS: [(u32, u32); 6] = [(50, 10), (20, 5), (20, 5), (10, 2), (6, 1), (16, 4)];
+/// Between two looks at the router.
+const REDRAW_EVERY: Duration = Duration::from_secs(1);
+
+/// Why the demo could not be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The lab could not be built, or the router did not start in it.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// The output is gone, or this program cannot find itself.
+    #[error("{action}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// Shows the demo for `time`, or until SIGINT or SIGTERM.
+///
+/// # Errors
+/// When not root, without `/dev/net/tun` or `ip`, or when the router fails; the message says what to do.
+pub fn run(time: Option<Duration>) -> Result<(), DemoError> {
+    let failed = |action| move |source| DemoError::Io { action, source };
+    let binary = std::env::current_exe().map_err(failed("finding this program"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(failed("starting"))?;
+    say("Building 4 hosts, 6 lines and an internet ...").map_err(failed("standard output"))?;
+    // From here on a signal is kept until the table asks for it, so nothing is left half-built.
+    let mut stop = runtime.block_on(async { StopSignals::take() })?;
+    let lab = Lab::build(options())?;
+    let servers = Servers::start(lab.internet())?;
+    let router = lab.start_router(&binary, Capture::Auto)?;
+    let hosts = (1..=HOSTS).map(|number| BusyHost::start(lab.host(number), number)).collect::<Result<Vec<_>, _>>()?;
+    let mut show = Show::new(&lab, &servers, router, hosts, time);
+    let shown = runtime.block_on(async {
+        tokio::select! { shown = show.run() => shown, () = stop.wait() => Ok(()) }
+    });
+    let summary = show.end(shown.is_ok())?;
+    drop((servers, lab));
+    shown?;
+    say(&format!("\n{summary}\n Everything is removed again.")).map_err(failed("standard output"))
+}
+
+/// Six lines of different speeds.
+fn options() -> LabOptions {
+    let mut options = LabOptions::new(HOSTS, 0);
+    options.uplinks = (1..)
+        .zip(SPEEDS)
+        .map(|(number, (down, up))| UplinkOptions {
+            download_mbit: Some(down),
+            upload_mbit: Some(up),
+            ..UplinkOptions::numbered(number)
+        })
+        .collect();
+    options
+}
+
+/// Bytes of an uplink, each way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Carried {
+    down: u64,
+    up: u64,
+}
+
+/// The running demo.
+struct Show<'a> {
+    lab: &'a Lab,
+    servers: &'a Servers,
+    router: Router,
+    hosts: Vec<BusyHost>,
+    time: Option<Duration>,
+    started: Duration,
+    screen: Screen,
+    before: Vec<Carried>,
+    looked: Duration,
+}
+
+impl<'a> Show<'a> {
+    fn new(lab: &'a Lab, servers: &'a Servers, router: Router, hosts: Vec<BusyHost>, time: Option<Duration>) -> Self {
+        let now = clock::monotonic();
+        let before = vec![Carried::default(); lab.options().uplinks.len()];
+        Self { lab, servers, router, hosts, time, started: now, screen: Screen::open(), before, looked: now }
+    }
+
+    /// Redraws each second until the time is up.
+    async fn run(&mut self) -> Result<(), DemoError> {
+        let mut ticks = tokio::time::interval(REDRAW_EVERY);
+        loop {
+            ticks.tick().await;
+            let status = self.router.status()?;
+            let picture = self.picture(&status, self.looked);
+            self.screen.draw(&picture).map_err(|source| DemoError::Io { action: "standard output", source })?;
+            if picture.remaining == Some(Duration::ZERO) {
+                return Ok(());
+            }
+            self.before = uplinks_of(&status).map(carried).collect();
+            self.looked = clock::monotonic();
+        }
+    }
+
+    /// Stops all, and gives the summary if all went `well`.
+    fn end(mut self, well: bool) -> Result<String, DemoError> {
+        if !well {
+            return Ok(String::new());
+        }
+        let status = self.router.status()?;
+        self.before.fill(Carried::default());
+        let picture = self.picture(&status, self.started);
+        drop(self.screen);
+        self.hosts.clear();
+        self.router.terminate()?;
+        Ok(picture.summary().join("\n"))
+    }
+
+    /// All that is to be shown; rates are those since `since`.
+    fn picture(&self, status: &Value, since: Duration) -> Picture {
+        let now = clock::monotonic();
+        let elapsed = now.saturating_sub(self.started);
+        let span = now.saturating_sub(since);
+        let lines = uplinks_of(status).enumerate().map(|(index, uplink)| self.line_row(index, uplink, span)).collect();
+        let hosts = (1..).zip(&self.hosts).map(|(number, host)| host_row(number, host)).collect();
+        Picture { lines, hosts, elapsed, remaining: self.time.map(|time| time.saturating_sub(elapsed)) }
+    }
+
+    fn line_row(&self, index: usize, uplink: &Value, span: Duration) -> LineRow {
+        let options = &self.lab.options().uplinks[index];
+        let (now, before) = (carried(uplink), self.before.get(index).copied().unwrap_or_default());
+        LineRow {
+            name: text(&uplink["name"]),
+            state: text(&uplink["state"]),
+            address: options.address.to_string(),
+            down_bits_per_second: bits_per_second(before.down, now.down, span),
+            up_bits_per_second: bits_per_second(before.up, now.up, span),
+            down_mbit: options.download_mbit.unwrap_or(0),
+            up_mbit: options.upload_mbit.unwrap_or(0),
+            flows: uplink["flows"].as_u64().unwrap_or(0),
+            bytes: now.down + now.up,
+            connections: self.servers.connections_from(IpAddr::V4(options.address)),
+        }
+    }
+}
+
+fn host_row(number: u8, host: &BusyHost) -> HostRow {
+    let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let counters = &host.counters;
+    HostRow {
+        name: format!("h{number}"),
+        address: host_address(number).to_string(),
+        downloads: read(&counters.downloads),
+        uploads: read(&counters.uploads),
+        requests: read(&counters.requests),
+        names: read(&counters.names),
+        failed: read(&counters.failed),
+        bytes: read(&counters.received_bytes) + read(&counters.sent_bytes),
+    }
+}
+
+fn carried(uplink: &Value) -> Carried {
+    Carried { down: uplink["in_bytes"].as_u64().unwrap_or(0), up: uplink["out_bytes"].as_u64().unwrap_or(0) }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or("?").to_owned()
+}
+
+fn bits_per_second(before: u64, now: u64, span: Duration) -> u64 {
+    let milliseconds = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    now.saturating_sub(before).saturating_mul(8_000).checked_div(milliseconds).unwrap_or(0)
+}
+
+fn say(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{text}")?;
+    output.flush()
+}
+
+/// Standard output: a terminal's alternate screen, given back when dropped, or plain lines.
+#[derive(Debug)]
+enum Screen {
+    Terminal(Bars),
+    Plain,
+}
+
+impl Screen {
+    fn open() -> Self {
+        if !io::stdout().is_terminal() {
+            return Self::Plain;
+        }
+        let _ = say("\x1b[?1049h\x1b[?25l\x1b[2J");
+        let locale =
+            ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
+        let blocks = locale.to_uppercase().replace('-', "").contains("UTF8");
+        Self::Terminal(if blocks { Bars::Blocks } else { Bars::Ascii })
+    }
+
+    fn draw(&self, picture: &Picture) -> io::Result<()> {
+        match self {
+            Self::Plain => say(&picture.plain()),
+            Self::Terminal(bars) => {
+                // To the top left; each row clears what it had before, the last one all below.
+                let rows = picture.screen(*bars).join("\x1b[K\r\n");
+                let mut output = io::stdout().lock();
+                write!(output, "\x1b[H{rows}\x1b[K\x1b[J")?;
+                output.flush()
+            }
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if matches!(self, Self::Terminal(_)) {
+            let _ = say("\x1b[?25h\x1b[?1049l");
+        }
+    }
+}

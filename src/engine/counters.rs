@@ -45,6 +45,11 @@ impl DropCounters {
         self.0[reason as usize].add(1);
     }
 
+    /// Counts `packets` packets.
+    pub fn add(&self, reason: DropReason, packets: u64) {
+        self.0[reason as usize].add(packets);
+    }
+
     /// Packets dropped for this reason.
     #[must_use]
     pub fn value(&self, reason: DropReason) -> u64 {

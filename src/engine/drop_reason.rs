@@ -86,6 +86,8 @@ drop_reasons! {
     SendQueueFull = "send_queue_full",
     /// The interface refused it.
     SendFailed = "send_failed",
+    /// The worker did not keep up; the kernel dropped the frame before it was received.
+    ReceiveQueueFull = "receive_queue_full",
     /// Received longer than a buffer.
     Truncated = "truncated",
     /// The sender's ICMP error was not sent, for there were too many.

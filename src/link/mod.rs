@@ -1,1 +1,9 @@
 //! Protocols of one line, pure state machines: every input, time too, is an argument.
+//!
+//! All share their verbs: `handle_packet`, `handle_timeout`, `poll_transmit`, `poll_timeout`, `poll_event`.
+
+pub mod line;
+pub mod neighbor;
+
+pub use line::{Cause, InterfaceStatus, Line, LineEvent};
+pub use neighbor::{ArpFrame, Neighbor, NeighborEvent};

@@ -1,0 +1,135 @@
+//! Reads what `tcpdump -i any -w` wrote: the packets, each with the interface that it was seen on.
+//!
+//! Written for these tests and used by them alone, so it is an independent witness of what the router sends: it shares
+//! no code with it. It knows the link types Ethernet and LINUX_SLL2, and IPv4; everything else is passed over.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+/// Bytes of a pcap file's header.
+const FILE_HEADER: usize = 24;
+/// Bytes of a record's header.
+const RECORD_HEADER: usize = 16;
+/// Link type: Ethernet.
+const ETHERNET: u32 = 1;
+/// Link type: Linux cooked, version 2.
+const LINUX_SLL2: u32 = 276;
+
+/// An IPv4 packet as it was seen.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Index of the interface; 0 in a capture of one interface.
+    pub interface: u32,
+    /// The packet from its IP header on, perhaps cut short.
+    pub bytes: Vec<u8>,
+}
+
+impl Seen {
+    /// Where it says it comes from.
+    #[must_use]
+    pub fn source(&self) -> Ipv4Addr {
+        address(&self.bytes, 12)
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub fn destination(&self) -> Ipv4Addr {
+        address(&self.bytes, 16)
+    }
+
+    /// The number of its protocol.
+    #[must_use]
+    pub fn protocol(&self) -> u8 {
+        self.bytes[9]
+    }
+
+    /// What follows the IP header; empty in a fragment that is not the first.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        let fragment_offset = u16::from_be_bytes([self.bytes[6], self.bytes[7]]) & 0x1fff;
+        let header = usize::from(self.bytes[0] & 15) * 4;
+        if fragment_offset == 0 { self.bytes.get(header..).unwrap_or_default() } else { &[] }
+    }
+
+    /// Source and destination port of TCP or UDP.
+    #[must_use]
+    pub fn ports(&self) -> Option<(u16, u16)> {
+        let payload = self.payload().get(..4).filter(|_| matches!(self.protocol(), 6 | 17))?;
+        Some((u16::from_be_bytes([payload[0], payload[1]]), u16::from_be_bytes([payload[2], payload[3]])))
+    }
+
+    /// TCP flags.
+    #[must_use]
+    pub fn tcp_flags(&self) -> Option<u8> {
+        self.payload().get(13).copied().filter(|_| self.protocol() == 6)
+    }
+
+    /// TCP sequence number.
+    #[must_use]
+    pub fn sequence(&self) -> Option<u32> {
+        let bytes = self.payload().get(4..8).filter(|_| self.protocol() == 6)?;
+        Some(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+
+    /// Type and code of ICMP.
+    #[must_use]
+    pub fn icmp(&self) -> Option<(u8, u8)> {
+        let payload = self.payload().get(..2).filter(|_| self.protocol() == 1)?;
+        Some((payload[0], payload[1]))
+    }
+
+    /// The packet that an ICMP error tells of.
+    #[must_use]
+    pub fn inner(&self) -> Option<Self> {
+        self.icmp().filter(|(kind, _)| matches!(kind, 3 | 4 | 5 | 11 | 12))?;
+        parse_ipv4(self.interface, self.payload().get(8..)?)
+    }
+}
+
+/// All IPv4 packets of a capture file.
+///
+/// # Panics
+/// When it is not there or is no such file.
+#[must_use]
+pub fn read(path: &Path) -> Vec<Seen> {
+    let file = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    if file.len() < FILE_HEADER {
+        return Vec::new();
+    }
+    assert_eq!(word(&file, 0), 0xa1b2_c3d4, "{} is no capture file of this machine", path.display());
+    let link_type = word(&file, 20);
+    let mut packets = Vec::new();
+    let mut place = FILE_HEADER;
+    while place + RECORD_HEADER <= file.len() {
+        let start = place + RECORD_HEADER;
+        let length = word(&file, place + 8) as usize;
+        let Some(frame) = file.get(start..start + length) else { break };
+        packets.extend(parse_frame(link_type, frame));
+        place = start + length;
+    }
+    packets
+}
+
+fn parse_frame(link_type: u32, frame: &[u8]) -> Option<Seen> {
+    let (ether_type, interface, packet) = match link_type {
+        ETHERNET => (frame.get(12..14)?, 0, frame.get(14..)?),
+        LINUX_SLL2 => {
+            let index = frame.get(4..8)?;
+            (frame.get(..2)?, u32::from_be_bytes([index[0], index[1], index[2], index[3]]), frame.get(20..)?)
+        }
+        other => panic!("link type {other} is not known here"),
+    };
+    if ether_type == [8, 0] { parse_ipv4(interface, packet) } else { None }
+}
+
+fn parse_ipv4(interface: u32, packet: &[u8]) -> Option<Seen> {
+    (packet.len() >= 20 && packet[0] >> 4 == 4).then(|| Seen { interface, bytes: packet.to_vec() })
+}
+
+fn address(bytes: &[u8], at: usize) -> Ipv4Addr {
+    Ipv4Addr::new(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3])
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}

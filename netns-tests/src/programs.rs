@@ -1,0 +1,93 @@
+//! Real programs that the tests run, and what they say.
+
+use std::process::Stdio;
+
+use potato::demo::lab::{Namespace, Process};
+use serde_json::Value;
+
+use crate::Must;
+use crate::world::wait_for;
+
+/// Debian's own Python, which has scapy.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// Runs a program in `namespace`, and gives what it printed.
+///
+/// # Panics
+/// When it fails.
+#[track_caller]
+pub fn run(namespace: &Namespace, line: &str) -> String {
+    let mut words = line.split_whitespace();
+    let program = words.next().expect("a program");
+    namespace.exec(program, &words.collect::<Vec<_>>()).must()
+}
+
+/// Runs a shell line in `namespace`, and gives what it printed.
+///
+/// # Panics
+/// When it fails.
+#[track_caller]
+pub fn shell(namespace: &Namespace, line: &str) -> String {
+    namespace.exec("bash", &["-euo", "pipefail", "-c", line]).must()
+}
+
+/// Runs Python with scapy's names in `namespace`; `send` sends one frame or more by the default route of a host.
+///
+/// # Panics
+/// When it fails.
+#[track_caller]
+pub fn scapy(namespace: &Namespace, script: &str) -> String {
+    let whole = format!("from scapy.all import *\nconf.verb = 0\n{script}\n");
+    namespace.exec(PYTHON, &["-c", &whole]).must()
+}
+
+/// Starts an iperf3 server in `namespace` and waits until it listens.
+///
+/// # Panics
+/// When it does not start.
+#[must_use]
+pub fn iperf_server(namespace: &Namespace) -> Process {
+    let server = namespace.spawn("iperf3", &["-s"]).must();
+    wait_for_listener(namespace, 5201);
+    server
+}
+
+/// Waits until somebody in `namespace` listens on TCP port `port`.
+///
+/// # Panics
+/// When nobody does.
+pub fn wait_for_listener(namespace: &Namespace, port: u16) {
+    wait_for(&format!("a listener on port {port}"), || {
+        let sockets = namespace.exec("ss", &["-Hltn", &format!("sport = :{port}")]).must();
+        if sockets.trim().is_empty() { Err("nobody listens".to_owned()) } else { Ok(()) }
+    });
+}
+
+/// What an iperf3 run has measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// At the receiver.
+    pub bits_per_second: f64,
+    /// UDP only: of a hundred datagrams, how many were lost.
+    pub lost_percent: f64,
+}
+
+/// Runs an iperf3 client in `namespace` with more `options`.
+///
+/// # Panics
+/// When it fails.
+#[track_caller]
+#[must_use]
+pub fn iperf(namespace: &Namespace, options: &str) -> Measured {
+    let line = format!("iperf3 --json --connect-timeout 5000 -c 203.0.113.1 {options}");
+    let output = namespace.command("bash", &["-c", &line]).stderr(Stdio::inherit()).output().must();
+    let report: Value = serde_json::from_slice(&output.stdout).must();
+    assert!(output.status.success(), "{line}: {}", report["error"]);
+    let end = &report["end"];
+    // TCP has sums for both ends; UDP has one, and of the receiver's losses.
+    let sum = if end["sum_received"].is_object() { &end["sum_received"] } else { &end["sum"] };
+    Measured {
+        bits_per_second: sum["bits_per_second"].as_f64().unwrap_or(0.0),
+        lost_percent: end["sum"]["lost_percent"].as_f64().unwrap_or(0.0),
+    }
+}

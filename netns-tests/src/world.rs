@@ -1,0 +1,189 @@
+//! A lab with a running router, watched from outside.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use potato::demo::lab::router::{uplinks_of, wait_until};
+use potato::demo::lab::{Capture, Lab, LabError, LabOptions, Namespace, Router, remove_on_signals};
+use potato::demo::server::Servers;
+use serde_json::Value;
+
+use crate::Must;
+use crate::sniffer::{Resets, Sniffer};
+
+/// How long anything may take that should be there at once, on a machine that does much else.
+pub const SOON: Duration = Duration::from_secs(10);
+
+/// A lab with a running router.
+#[derive(Debug)]
+pub struct World {
+    /// The router. Dropped before the lab.
+    pub router: Router,
+    sniffers: Vec<Sniffer>,
+    resets: Resets,
+    servers: Option<Servers>,
+    /// The namespaces.
+    pub lab: Lab,
+}
+
+impl World {
+    /// A lab of `hosts` hosts and `uplinks` uplinks with a running router.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    #[must_use]
+    pub fn new(capture: Capture, hosts: u8, uplinks: u8) -> Self {
+        Self::with(capture, LabOptions::new(hosts, uplinks))
+    }
+
+    /// A lab as `options` say, with a running router and sniffers.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    #[must_use]
+    pub fn with(capture: Capture, options: LabOptions) -> Self {
+        let lab = lab(options);
+        let sniffers = Sniffer::at_every_far_end(&lab);
+        let resets = Resets::of_the_hosts(&lab);
+        let router = lab.start_router(binary(), capture).must();
+        Self { router, sniffers, resets, servers: None, lab }
+    }
+
+    /// Starts the demo's web and name servers in the internet.
+    ///
+    /// # Panics
+    /// When they cannot be started.
+    #[must_use]
+    pub fn with_servers(mut self) -> Self {
+        self.servers = Some(Servers::start(self.lab.internet()).must());
+        self
+    }
+
+    /// The demo's servers.
+    ///
+    /// # Panics
+    /// When they were not started.
+    #[must_use]
+    pub fn servers(&self) -> &Servers {
+        self.servers.as_ref().expect("with_servers starts them")
+    }
+
+    /// LAN host number `number` (1 and up).
+    #[must_use]
+    pub fn host(&self, number: u8) -> &Namespace {
+        self.lab.host(number)
+    }
+
+    /// The servers' namespace.
+    #[must_use]
+    pub fn internet(&self) -> &Namespace {
+        self.lab.internet()
+    }
+
+    /// Uplink number `number` (1 and up) in `status --json`.
+    ///
+    /// # Panics
+    /// When the router does not answer.
+    #[must_use]
+    pub fn uplink(&self, number: usize) -> Value {
+        let status = self.router.status().must();
+        uplinks_of(&status).nth(number - 1).cloned().unwrap_or_default()
+    }
+
+    /// Waits until uplink number `number` is in `state`.
+    ///
+    /// # Panics
+    /// When it does not come about.
+    pub fn wait_for_state(&mut self, number: usize, state: &str) {
+        let what = format!("uplink {number} {state}");
+        let is_so = |status: &Value| uplinks_of(status).nth(number - 1).is_some_and(|uplink| uplink["state"] == state);
+        self.router.wait_for_status(&what, SOON, is_so).must();
+    }
+
+    /// How many packets were dropped for `reason` so far, wherever.
+    ///
+    /// # Panics
+    /// When the router does not answer.
+    #[must_use]
+    pub fn drops(&self, reason: &str) -> u64 {
+        count_named(&self.router.status().must(), reason)
+    }
+
+    /// Ends the world: the router puts all back and exits with 0, and no sniffer has seen what must not be.
+    ///
+    /// # Panics
+    /// When one of these is not so.
+    pub fn finish(mut self) {
+        let status = self.router.terminate().must();
+        assert!(status.success(), "the router ended with {status}; log:\n{}", self.router.log_end());
+        self.check_outside();
+    }
+
+    /// Asserts what the sniffers have seen, when the router was ended already.
+    ///
+    /// # Panics
+    /// When something was seen that must not be.
+    pub fn check_outside(self) {
+        let resets = self.resets.finish();
+        for sniffer in self.sniffers {
+            sniffer.finish(&resets);
+        }
+    }
+}
+
+/// A lab without a router yet.
+///
+/// # Panics
+/// When it cannot be built, so when not root.
+#[must_use]
+pub fn lab(options: LabOptions) -> Lab {
+    remove_on_signals();
+    Lab::build(options).must()
+}
+
+/// The program under test: `POTATO_BINARY`, or what Cargo has built beside the tests.
+///
+/// # Panics
+/// When it is not there and cannot be built.
+#[must_use]
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(path) = std::env::var_os("POTATO_BINARY") {
+            return path.into();
+        }
+        // target/debug/deps/some_test: the profile's own directory is two up.
+        let test = std::env::current_exe().must();
+        let directory = test.ancestors().nth(2).expect("tests stand in target/<profile>/deps");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["build", "--quiet", "--package", "potato", "--bin", "potato"]);
+        if directory.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().must();
+        assert!(built.success(), "building the router: {built}");
+        directory.join("potato")
+    })
+}
+
+/// Waits for a condition; `look` says what it sees while it is not fulfilled.
+///
+/// # Panics
+/// When it is not fulfilled soon.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+    wait_until(what, SOON, || Ok::<_, LabError>(look())).must()
+}
+
+/// The sum of all numbers under the key `name` anywhere in `value`.
+fn count_named(value: &Value, name: &str) -> u64 {
+    match value {
+        Value::Object(entries) => entries
+            .iter()
+            .map(|(key, value)| if key == name { value.as_u64().unwrap_or(0) } else { count_named(value, name) })
+            .sum(),
+        Value::Array(items) => items.iter().map(|item| count_named(item, name)).sum(),
+        _ => 0,
+    }
+}

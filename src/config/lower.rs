@@ -1,0 +1,312 @@
+//! From the tree of values to a [`Config`]: section by section, then what must hold between them.
+
+use std::num::{NonZeroU8, NonZeroU32};
+use std::ops::Range;
+
+use toml::de::DeTable;
+
+use super::error::{Mistake, line_at};
+use super::section::{Section, Value, integer, list, text, wrong_type};
+use super::values::{self, InterfaceName};
+use super::{Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Uplink, Warning, Workers, later};
+use crate::placement::{MAX_LANS, MAX_UPLINKS};
+
+const SECTIONS: [&str; 8] = ["router", "lan", "uplink", "health", "reserve", "rule", "forward", "web"];
+const ROUTER: [&str; 4] = ["state_dir", "run_dir", "workers", "flows"];
+const LAN: [&str; 3] = ["interface", "capture", "tun"];
+const UPLINK: [&str; 12] = [
+    "name",
+    "interface",
+    "kind",
+    "address",
+    "gateway",
+    "username",
+    "password_file",
+    "service",
+    "weight",
+    "download",
+    "upload",
+    "role",
+];
+const HEALTH: [&str; 2] = ["interval", "targets"];
+const RESERVE: [&str; 3] = ["uplink", "hosts", "until"];
+const RULE: [&str; 5] = ["name", "protocol", "destination_port", "except_destination", "class"];
+const FORWARD: [&str; 4] = ["uplink", "protocol", "port", "to"];
+const WEB: [&str; 1] = ["listen"];
+
+/// Most flows that fit when nobody says otherwise.
+const DEFAULT_FLOWS: NonZeroU32 = NonZeroU32::new(1_000_000).unwrap();
+/// Bounds of `flows`. Below, a web page fills the table; above, the slab alone takes gigabytes.
+const FLOWS: std::ops::RangeInclusive<i64> = 1_024..=16_777_216;
+
+/// Reads a whole file.
+pub(super) fn lower(text: &str) -> Result<Config, Mistake> {
+    let tree = DeTable::parse(text).map_err(|error| {
+        let message = error.message().lines().collect::<Vec<_>>().join(", ");
+        Mistake::new(error.span().unwrap_or(0..0), message, "write it as TOML: `key = value` lines below a `[section]`")
+    })?;
+    let file = Section::new("", 0..0, tree.get_ref(), &SECTIONS)?;
+    let mut warnings = Vec::new();
+    let mut later = |span: Range<usize>, what: &str| {
+        warnings.push(Warning { line: line_at(text, span.start), what: what.to_owned() });
+    };
+
+    let router = router(file.section("router", "[router]", &ROUTER)?.as_ref())?;
+    let lan_section = file.section("lan", "[lan]", &LAN)?.ok_or_else(|| {
+        Mistake::new(0..0, "there is no [lan] section", "add [lan] with a line such as interface = \"lan0\"")
+    })?;
+    let lan = lan(&lan_section)?;
+    let uplink_sections = file.sections("uplink", "[[uplink]]", &UPLINK)?;
+    let uplinks = uplinks(&uplink_sections, &lan)?;
+    for (section, uplink) in uplink_sections.iter().zip(&uplinks) {
+        match uplink.role {
+            Role::Balanced => {}
+            Role::Isolated => later(section.place("role"), "role = \"isolated\""),
+            Role::Standby => later(section.place("role"), "role = \"standby\""),
+        }
+    }
+
+    let health = read_one(&file, "health", "[health]", &HEALTH, &mut later, later::health)?;
+    let reservations = read_all(&file, "reserve", "[[reserve]]", &RESERVE, &mut later, |section| {
+        later::reservation(section, &uplinks)
+    })?;
+    let rules = read_all(&file, "rule", "[[rule]]", &RULE, &mut later, later::rule)?;
+    let forwards =
+        read_all(&file, "forward", "[[forward]]", &FORWARD, &mut later, |section| later::forward(section, &uplinks))?;
+    let web = read_one(&file, "web", "[web]", &WEB, &mut later, later::web)?;
+    warnings.sort_by_key(|warning| warning.line);
+    Ok(Config { router, lan, uplinks, health, reservations, rules, forwards, web, warnings })
+}
+
+/// Reads a section that this version does not act on.
+fn read_one<T>(
+    file: &Section<'_, '_>,
+    key: &str,
+    name: &'static str,
+    known: &[&str],
+    later: &mut impl FnMut(Range<usize>, &str),
+    read: impl FnOnce(&Section<'_, '_>) -> Result<T, Mistake>,
+) -> Result<Option<T>, Mistake> {
+    let Some(section) = file.section(key, name, known)? else { return Ok(None) };
+    later(section.span.clone(), name);
+    read(&section).map(Some)
+}
+
+/// Reads the sections of one name, which this version does not act on.
+fn read_all<T>(
+    file: &Section<'_, '_>,
+    key: &str,
+    name: &'static str,
+    known: &[&str],
+    later: &mut impl FnMut(Range<usize>, &str),
+    read: impl Fn(&Section<'_, '_>) -> Result<T, Mistake>,
+) -> Result<Vec<T>, Mistake> {
+    let sections = file.sections(key, name, known)?;
+    sections.iter().for_each(|section| later(section.span.clone(), name));
+    sections.iter().map(read).collect()
+}
+
+fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
+    let mut router = Router {
+        state_dir: "/var/lib/potato".into(),
+        run_dir: DEFAULT_RUN_DIR.into(),
+        workers: Workers::Auto,
+        flows: DEFAULT_FLOWS,
+    };
+    let Some(section) = section else { return Ok(router) };
+    if let Some(path) = section.optional("state_dir", values::directory)? {
+        router.state_dir = path;
+    }
+    if let Some(path) = section.optional("run_dir", values::run_directory)? {
+        router.run_dir = path;
+    }
+    if let Some(count) = section.optional("workers", workers)? {
+        router.workers = count;
+    }
+    if let Some(flows) = section.optional("flows", |value| integer(value, FLOWS))? {
+        router.flows = u32::try_from(flows).ok().and_then(NonZeroU32::new).unwrap_or(DEFAULT_FLOWS);
+    }
+    Ok(router)
+}
+
+fn workers(value: &Value<'_>) -> Result<Workers, Mistake> {
+    let right = format!("\"auto\" or a whole number from 1 to {MAX_WORKERS}");
+    if let Ok("auto") = text(value) {
+        return Ok(Workers::Auto);
+    }
+    if value.get_ref().as_integer().is_none() {
+        return Err(wrong_type(value, &right));
+    }
+    let count = integer(value, 1..=i64::from(MAX_WORKERS)).map_err(|mistake| Mistake { right, ..mistake })?;
+    Ok(u8::try_from(count).ok().and_then(NonZeroU8::new).map_or(Workers::Auto, Workers::Count))
+}
+
+fn lan(section: &Section<'_, '_>) -> Result<Lan, Mistake> {
+    let interfaces = section.required("interface", "\"lan0\"", lan_interfaces)?;
+    let capture = section.optional("capture", capture)?.unwrap_or(Capture::Auto);
+    let tun = section.optional("tun", values::interface_name)?;
+    let tun = match tun {
+        Some(tun) => tun,
+        None => InterfaceName::potato0(),
+    };
+    if interfaces.contains(&tun) {
+        let wrong = format!("\"{tun}\" is the LAN's interface");
+        return Err(
+            Mistake::new(section.place("tun"), wrong, "a name that no interface has, as in \"potato0\"").of_key("tun")
+        );
+    }
+    Ok(Lan { interfaces, capture, tun })
+}
+
+fn lan_interfaces(value: &Value<'_>) -> Result<Vec<InterfaceName>, Mistake> {
+    let names = list(value, |item| Ok((values::interface_name(item)?, item.span())))?;
+    for (at, (name, span)) in names.iter().enumerate() {
+        if names[..at].iter().any(|(earlier, _)| earlier == name) {
+            return Err(Mistake::new(span.clone(), format!("\"{name}\" is named twice"), "name every interface once"));
+        }
+    }
+    // One place of the snapshot's is the TUN device's.
+    if names.len() >= MAX_LANS {
+        let wrong = format!("{} interfaces are too many", names.len());
+        return Err(Mistake::new(value.span(), wrong, format!("at most {}; a bridge can join more", MAX_LANS - 1)));
+    }
+    Ok(names.into_iter().map(|(name, _)| name).collect())
+}
+
+fn capture(value: &Value<'_>) -> Result<Capture, Mistake> {
+    let words =
+        [("auto", Some(Capture::Auto)), ("tun", Some(Capture::Tun)), ("packet", Some(Capture::Packet)), ("xdp", None)];
+    values::word(value, &words)?
+        .ok_or_else(|| Mistake::new(value.span(), "this version cannot capture by XDP", "`auto`, `packet` or `tun`"))
+}
+
+fn uplinks(sections: &[Section<'_, '_>], lan: &Lan) -> Result<Vec<Uplink>, Mistake> {
+    if sections.is_empty() {
+        let right = "add an [[uplink]] section with name, interface, kind, address and gateway";
+        return Err(Mistake::new(0..0, "there is no uplink", right));
+    }
+    if let Some(first_beyond) = sections.get(MAX_UPLINKS) {
+        let wrong = format!("{} uplinks are too many", sections.len());
+        return Err(Mistake::new(first_beyond.span.clone(), wrong, format!("at most {MAX_UPLINKS}")));
+    }
+    let mut lines = Vec::with_capacity(sections.len());
+    let mut weights = Vec::with_capacity(sections.len());
+    for section in sections {
+        let line = uplink(section)?;
+        conflicts(section, &line, &lines, lan)?;
+        weights.push(section.optional("weight", |value| integer(value, 1..=1_000_000))?);
+        lines.push(line);
+    }
+    weigh(&mut lines, &weights);
+    Ok(lines)
+}
+
+/// Gives every uplink its weight: as given, else its download rate in Mbit/s when every uplink names one, else 1.
+fn weigh(uplinks: &mut [Uplink], given: &[Option<i64>]) {
+    let all_have_rates = uplinks.iter().all(|uplink| uplink.download.is_some());
+    for (uplink, given) in uplinks.iter_mut().zip(given) {
+        let from_rate =
+            uplink.download.filter(|_| all_have_rates).map(|rate| rate.bits_per_second().div_ceil(1_000_000));
+        let weight = given.and_then(|weight| u64::try_from(weight).ok()).or(from_rate).unwrap_or(1);
+        uplink.weight = u32::try_from(weight).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+    }
+}
+
+fn uplink(section: &Section<'_, '_>) -> Result<Uplink, Mistake> {
+    let name = section.required("name", "\"dsl1\"", values::uplink_name)?;
+    let interface = section.required("interface", "\"wan1\"", values::interface_name)?;
+    section.required("kind", "\"static\"", kind)?;
+    for key in ["username", "password_file", "service"] {
+        section.optional(key, |value| {
+            Err::<(), _>(Mistake::new(
+                value.span(),
+                "this is for kind = \"pppoe\"",
+                "take the line out of a static uplink",
+            ))
+        })?;
+    }
+    let address = section.required("address", "\"10.77.1.2/24\"", values::interface_address)?;
+    let gateway = section.required("gateway", "\"10.77.1.1\"", values::host_address)?;
+    let gateway_mistake =
+        |wrong: String, right: String| Err(Mistake::new(section.place("gateway"), wrong, right).of_key("gateway"));
+    if gateway == address.addr() {
+        return gateway_mistake(
+            format!("{gateway} is this uplink's own address"),
+            "the address of the provider's router".to_owned(),
+        );
+    }
+    if !address.contains(&gateway) {
+        let (first, last) = values::hosts(address);
+        let right = format!("an address from {first} to {last}");
+        return gateway_mistake(format!("{gateway} is outside {}, the network of `address`", address.trunc()), right);
+    }
+    if let Some(role) = values::reserved_in(address, gateway) {
+        return gateway_mistake(
+            format!("{gateway} is the {role} address of {}", address.trunc()),
+            "the address of a host in it".to_owned(),
+        );
+    }
+    Ok(Uplink {
+        name,
+        interface,
+        address,
+        gateway,
+        weight: NonZeroU32::MIN,
+        download: section.optional("download", values::rate)?,
+        upload: section.optional("upload", values::rate)?,
+        role: section.optional("role", role)?.unwrap_or(Role::Balanced),
+    })
+}
+
+fn role(value: &Value<'_>) -> Result<Role, Mistake> {
+    values::word(value, &[("balanced", Role::Balanced), ("isolated", Role::Isolated), ("standby", Role::Standby)])
+}
+
+fn kind(value: &Value<'_>) -> Result<(), Mistake> {
+    let words = [("static", None), ("dhcp", Some("dhcp")), ("pppoe", Some("pppoe")), ("adopted", Some("adopted"))];
+    match values::word(value, &words)? {
+        None => Ok(()),
+        Some(kind) => {
+            let wrong = format!("this version cannot do \"{kind}\"");
+            Err(Mistake::new(value.span(), wrong, "\"static\", with `address` and `gateway`"))
+        }
+    }
+}
+
+/// Refuses what `line` may not share with the LAN or with the uplinks `before` it.
+fn conflicts(section: &Section<'_, '_>, line: &Uplink, before: &[Uplink], lan: &Lan) -> Result<(), Mistake> {
+    let mistake =
+        |key: &str, wrong: String, right: &str| Err(Mistake::new(section.place(key), wrong, right).of_key(key));
+    if lan.interfaces.contains(&line.interface) {
+        return mistake(
+            "interface",
+            format!("\"{}\" is the LAN's interface", line.interface),
+            "an interface of its own for every uplink",
+        );
+    }
+    if line.interface == lan.tun {
+        return mistake(
+            "interface",
+            format!("\"{}\" is the router's TUN device", line.interface),
+            "the interface that the line is plugged into",
+        );
+    }
+    for other in before {
+        if other.name == line.name {
+            return mistake(
+                "name",
+                format!("another uplink is named \"{}\"", line.name),
+                "a name of its own for every uplink",
+            );
+        }
+        if other.interface == line.interface {
+            let wrong = format!("\"{}\" is the interface of uplink \"{}\"", line.interface, other.name);
+            return mistake("interface", wrong, "an interface of its own for every uplink");
+        }
+        if other.address.addr() == line.address.addr() {
+            let wrong = format!("{} is the address of uplink \"{}\"", line.address.addr(), other.name);
+            return mistake("address", wrong, "an address of its own for every uplink");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The configuration file: TOML in, a [`Config`] that cannot be wrong out.
+//!
+//! How it works: `toml` gives a tree in which every value knows its place in the file; [`section`] walks it and
+//! refuses unknown keys; [`values`] turns each value into a type of its own (an address in its network, a rate, a
+//! name); [`lower`] puts them together and checks what spans several of them. The first mistake ends it, with the file,
+//! the line, what is wrong and what would be right. The tree is walked by hand and not by derived `Deserialize`,
+//! because the derived messages ("data did not match any variant of untagged enum") help nobody.
+//!
+//! It does not look at the machine: whether an interface exists is for the daemon to see, again and again.
+
+mod error;
+mod later;
+mod lower;
+mod section;
+mod values;
+
+use std::net::Ipv4Addr;
+use std::num::{NonZeroU8, NonZeroU32};
+use std::path::{Path, PathBuf};
+
+use ipnet::Ipv4Net;
+
+pub use error::ConfigError;
+pub use later::{Class, Forward, Health, HealthTarget, Reservation, ReservedHost, Rule, TimeOfDay, Web};
+pub use values::{InterfaceName, Rate, UplinkName};
+
+/// Where the file is looked for when nobody says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/potato/potato.toml";
+/// Where the control socket and the flow slab are when nobody says otherwise.
+pub const DEFAULT_RUN_DIR: &str = "/run/potato";
+
+/// A whole configuration. Whatever holds one may rely on it: names are unique, gateways are in their networks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `[router]`.
+    pub router: Router,
+    /// `[lan]`.
+    pub lan: Lan,
+    /// Every `[[uplink]]`, in the order of the file: at least one, at most [`crate::placement::MAX_UPLINKS`].
+    pub uplinks: Vec<Uplink>,
+    /// `[health]`, which this version reads and does not act on.
+    pub health: Option<Health>,
+    /// Every `[[reserve]]`, which this version reads and does not act on.
+    pub reservations: Vec<Reservation>,
+    /// Every `[[rule]]`, which this version reads and does not act on.
+    pub rules: Vec<Rule>,
+    /// Every `[[forward]]`, which this version reads and does not act on.
+    pub forwards: Vec<Forward>,
+    /// `[web]`, which this version reads and does not act on.
+    pub web: Option<Web>,
+    /// What the file asks for and this version does not do.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something in the file that is correct and has no effect in this version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Its line, from 1.
+    pub line: usize,
+    /// What it is, as it stands in the file: `[health]`, `role = "standby"`.
+    pub what: String,
+}
+
+/// `[router]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Router {
+    /// Where what must outlive a restart is kept.
+    pub state_dir: PathBuf,
+    /// Where the control socket, the journal and the flow slab are kept, until the machine restarts.
+    pub run_dir: PathBuf,
+    /// How many worker threads.
+    pub workers: Workers,
+    /// Most flows at one time, all workers together.
+    pub flows: NonZeroU32,
+}
+
+/// How many worker threads carry packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// As many as the machine has processors.
+    Auto,
+    /// This many, at most [`MAX_WORKERS`].
+    Count(NonZeroU8),
+}
+
+/// Most workers.
+pub const MAX_WORKERS: u8 = 64;
+
+impl Workers {
+    /// The number, on a machine with this many processors.
+    #[must_use]
+    pub fn count(self, processors: usize) -> NonZeroU8 {
+        match self {
+            Self::Count(count) => count,
+            Self::Auto => {
+                let count = u8::try_from(processors).unwrap_or(MAX_WORKERS).min(MAX_WORKERS);
+                NonZeroU8::new(count).unwrap_or(NonZeroU8::MIN)
+            }
+        }
+    }
+}
+
+/// `[lan]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lan {
+    /// The LAN's interfaces: at least one, all different.
+    pub interfaces: Vec<InterfaceName>,
+    /// How their packets are taken from the kernel.
+    pub capture: Capture,
+    /// Name of the TUN device.
+    pub tun: InterfaceName,
+}
+
+/// How a LAN's packets are taken from the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capture {
+    /// [`Self::Packet`] on Ethernet, else [`Self::Tun`].
+    Auto,
+    /// By a policy route to the TUN device: any LAN that the kernel can route.
+    Tun,
+    /// By packet sockets on the interface: Ethernet.
+    Packet,
+}
+
+impl Capture {
+    /// As it is written in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Tun => "tun",
+            Self::Packet => "packet",
+        }
+    }
+}
+
+/// One `[[uplink]]` of kind `static`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uplink {
+    /// Its name: unique.
+    pub name: UplinkName,
+    /// Its interface: unique, and not the LAN's.
+    pub interface: InterfaceName,
+    /// Our address on it and the network around: unique, a host's address.
+    pub address: Ipv4Net,
+    /// Who takes our packets: in the network, and not us.
+    pub gateway: Ipv4Addr,
+    /// Its share of new flows: as given, else its download rate in Mbit/s when every uplink names one, else 1.
+    pub weight: NonZeroU32,
+    /// What it can receive, as its owner says.
+    pub download: Option<Rate>,
+    /// What it can send, as its owner says.
+    pub upload: Option<Rate>,
+    /// What it is for. This version treats every uplink as [`Role::Balanced`].
+    pub role: Role,
+}
+
+/// What an uplink is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Takes its share of all new flows.
+    Balanced,
+    /// Takes flows of class isolated.
+    Isolated,
+    /// Takes flows when no other can.
+    Standby,
+}
+
+/// Reads and checks the file at `path`.
+///
+/// # Errors
+/// When it cannot be read, is not UTF-8, or has a mistake in it.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    match String::from_utf8(bytes) {
+        Ok(text) => parse(path, &text),
+        Err(error) => Err(ConfigError::not_utf8(path, error.as_bytes(), error.utf8_error().valid_up_to())),
+    }
+}
+
+/// Checks `text`, which stands in the file at `path` (named in errors, not opened).
+///
+/// # Errors
+/// When it has a mistake in it.
+pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    lower::lower(text).map_err(|mistake| mistake.in_file(path, text))
+}

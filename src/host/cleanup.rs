@@ -1,0 +1,45 @@
+//! `potato cleanup`: puts the machine back after a router that could not do so itself.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use super::error::HostError;
+use super::journal::Journal;
+use super::lock;
+use super::netlink::Netlink;
+use super::undo::undo_all;
+
+/// Undoes what the journal in `run_dir` tells of, and deletes the router's files there. A line for each thing done.
+///
+/// # Errors
+/// [`HostError::Running`] when a router is at work there; when the kernel does not answer.
+pub async fn cleanup(run_dir: &Path) -> Result<Vec<String>, HostError> {
+    if !run_dir.exists() {
+        return Ok(vec![format!("{}: not there, nothing to do", run_dir.display())]);
+    }
+    let lock = lock::take(run_dir)?;
+    let netlink = Netlink::open()?;
+    let mut undone = undo_all(&netlink, &Journal::read(run_dir)?).await?;
+    let journal = Journal::create(run_dir, undone.failed.clone())?;
+    if undone.failed.is_empty() {
+        journal.remove();
+    }
+    undone.lines.extend(delete_files(run_dir));
+    lock.release();
+    Ok(undone.lines)
+}
+
+/// Deletes sockets and flow slabs.
+fn delete_files(run_dir: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(run_dir) else { return Vec::new() };
+    let ours = entries.flatten().map(|entry| entry.path()).filter(|path| is_ours(path));
+    ours.filter(|path| fs::remove_file(path).is_ok()).map(|path| format!("deleted {}", path.display())).collect()
+}
+
+fn is_ours(path: &Path) -> bool {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return false };
+    let is_slab = path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with("flows"));
+    metadata.file_type().is_socket() || metadata.is_file() && is_slab
+}

@@ -1,0 +1,164 @@
+//! The steps of setting the machine up. Each looks first, does nothing where nothing is to be done, and otherwise writes
+//! its undoing to the journal before it acts.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::BorrowedFd;
+
+use ipnet::IpNet;
+
+use super::error::{HostError, HostWarning};
+use super::interface::Interface;
+use super::journal::{Journal, Target, Undo};
+use super::netlink::{LinkChange, Netlink};
+use super::networks;
+use super::routing::{self, Slots};
+use super::sysctl::{self, Family};
+use super::traffic_filter;
+use crate::sys::ethtool;
+
+/// The kernel and the book.
+pub(super) struct Steps {
+    pub(super) netlink: Netlink,
+    pub(super) journal: Journal,
+}
+
+/// Offloads for an interface on which packets are received: super-packets of TCP and UDP, made in a way that lets them be sent
+/// on. LRO makes some that cannot be.
+const RECEIVE_FEATURES: [(&str, bool); 3] = [("rx-lro", false), ("rx-gro", true), ("rx-udp-gro-forwarding", true)];
+
+impl Steps {
+    /// Sets a switch. One that this kernel does not have is passed over.
+    pub(super) fn set_sysctl(
+        &mut self,
+        interface: &Interface,
+        family: Family,
+        key: &str,
+        value: &str,
+    ) -> Result<(), HostError> {
+        let Some(old) = sysctl::read(family, &interface.name, key)? else { return Ok(()) };
+        if old == value {
+            return Ok(());
+        }
+        self.journal.record(Undo::Sysctl { target: target(interface), family, key: key.to_owned(), value: old })?;
+        sysctl::write(family, &interface.name, key, value)
+    }
+
+    /// Takes IPv6 off an interface. The kernel forgets its addresses then; those that somebody set are noted down.
+    pub(super) async fn disable_ipv6(&mut self, interface: &Interface) -> Result<Vec<HostWarning>, HostError> {
+        let mut warnings = Vec::new();
+        for address in self.netlink.addresses().await? {
+            let IpNet::V6(net) = address.net else { continue };
+            if address.interface_index != interface.index || !address.permanent || net.addr().is_unicast_link_local() {
+                continue;
+            }
+            self.journal.record(Undo::Ipv6Address(target(interface), net))?;
+            warnings.push(HostWarning::Ipv6AddressSuspended { interface: interface.name.clone(), address: net });
+        }
+        self.set_sysctl(interface, Family::Ipv6, "disable_ipv6", "1")?;
+        Ok(warnings)
+    }
+
+    /// Sets the link up.
+    pub(super) async fn set_up(&mut self, interface: &Interface) -> Result<(), HostError> {
+        if interface.up {
+            return Ok(());
+        }
+        self.journal.record(Undo::LinkDown(target(interface)))?;
+        self.netlink.change_link(interface, LinkChange::Up).await
+    }
+
+    /// Sets the MTU.
+    pub(super) async fn set_mtu(&mut self, interface: &Interface, mtu: u32) -> Result<(), HostError> {
+        if interface.mtu == mtu {
+            return Ok(());
+        }
+        self.journal.record(Undo::Mtu(target(interface), interface.mtu))?;
+        self.netlink.change_link(interface, LinkChange::Mtu(mtu)).await
+    }
+
+    /// Sets the transmit queue's length.
+    pub(super) async fn set_queue_length(&mut self, interface: &Interface, length: u32) -> Result<(), HostError> {
+        if interface.queue_length == length {
+            return Ok(());
+        }
+        self.journal.record(Undo::QueueLength(target(interface), interface.queue_length))?;
+        self.netlink.change_link(interface, LinkChange::QueueLength(length)).await
+    }
+
+    /// Sets the offloads of an interface on which packets are received, as far as it has them.
+    pub(super) fn set_receive_features(&mut self, interface: &Interface) -> Result<Vec<HostWarning>, HostError> {
+        let mut warnings = Vec::new();
+        for (feature, on) in RECEIVE_FEATURES {
+            if let Err(source) = self.set_feature(interface, feature, on)? {
+                warnings.push(HostWarning::Offload { interface: interface.name.clone(), feature, on, source });
+            }
+        }
+        Ok(warnings)
+    }
+
+    /// The inner result is the device's, and may be lived with.
+    fn set_feature(&mut self, interface: &Interface, name: &str, on: bool) -> Result<io::Result<()>, HostError> {
+        let state = || -> io::Result<Option<ethtool::Feature>> {
+            Ok(ethtool::features(&interface.name)?.into_iter().find(|feature| feature.name == name))
+        };
+        let unsupported = || io::Error::from_raw_os_error(libc::EOPNOTSUPP);
+        let old = match state() {
+            Ok(Some(old)) => old,
+            Ok(None) if on => return Ok(Err(unsupported())),
+            Ok(None) => return Ok(Ok(())),
+            Err(error) => return Ok(Err(error)),
+        };
+        if old.active == on {
+            return Ok(Ok(()));
+        }
+        if !old.changeable {
+            return Ok(Err(unsupported()));
+        }
+        let feature = name.to_owned();
+        self.journal.record(Undo::Feature { target: target(interface), feature, on: old.wanted })?;
+        Ok(ethtool::set_feature(&interface.name, name, on).and_then(|()| match state()? {
+            Some(new) if new.active == on => Ok(()),
+            _ => Err(unsupported()),
+        }))
+    }
+
+    /// Puts a guard at the interface's ingress, or replaces the one that is there, in one step.
+    pub(super) async fn guard(&mut self, interface: &Interface, program: BorrowedFd<'_>) -> Result<(), HostError> {
+        let error = |source: io::Error| match source.raw_os_error() {
+            Some(libc::ENODEV) => HostError::NoInterface { name: interface.name.clone() },
+            _ => HostError::from_kernel(format!("{}: attach the ingress guard", interface.name), source),
+        };
+        let index = interface.index;
+        if traffic_filter::ingress_qdisc(&self.netlink, index).await.map_err(error)?.is_none() {
+            self.journal.record(Undo::Clsact(target(interface)))?;
+            traffic_filter::add_clsact(&self.netlink, index).await.map_err(error)?;
+        }
+        let priority = traffic_filter::priority(&self.netlink, index).await.map_err(error)?;
+        self.journal.record(Undo::Filter { target: target(interface), priority })?;
+        traffic_filter::attach(&self.netlink, index, priority, program).await.map_err(error)
+    }
+
+    /// Leads the packets that come in by `interface` to our table.
+    pub(super) async fn add_rules(&mut self, interface: &str, slots: Slots) -> Result<(), HostError> {
+        for priority in [slots.priority, slots.priority + 1] {
+            self.journal.record(Undo::Rule { interface: interface.to_owned(), priority })?;
+        }
+        let result = routing::add_rules(&self.netlink, interface, slots).await;
+        result.map_err(|source| HostError::from_kernel(format!("add the rules for iif {interface}"), source))
+    }
+
+    /// Leads our table to the TUN device.
+    pub(super) async fn fill_table(&mut self, table: u32, tun: &Interface, source: Ipv4Addr) -> Result<(), HostError> {
+        if !networks::is_local(&self.netlink.addresses().await?, source) {
+            return Err(HostError::NotLocal { address: source });
+        }
+        self.journal.record(Undo::Table(table))?;
+        let result = routing::fill_table(&self.netlink, table, tun.index, source).await;
+        result.map_err(|error| HostError::from_kernel(format!("add routes by {} to table {table}", tun.name), error))
+    }
+}
+
+fn target(interface: &Interface) -> Target {
+    Target { index: interface.index, name: interface.name.clone() }
+}

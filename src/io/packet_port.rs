@@ -1,0 +1,180 @@
+//! A port on an Ethernet interface: a packet socket, batches both ways.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use ipnet::Ipv4Net;
+
+use super::batch::{BatchLimit, MOST};
+use super::guard;
+use super::steering::{self, Side};
+use crate::engine::DropReason;
+use crate::engine::counters::DropCounters;
+use crate::engine::outbox::Ingress;
+use crate::sys::bpf::Program;
+use crate::sys::messages::Messages;
+use crate::sys::packet_socket::PacketSocket;
+use crate::wire::buffer::ETHERNET_LENGTH;
+use crate::wire::{BufferPool, PacketBuffer};
+
+/// One worker's packet socket on an interface.
+#[derive(Debug)]
+pub struct PacketPort {
+    socket: PacketSocket,
+    incoming: Messages,
+    outgoing: Messages,
+    limit: BatchLimit,
+}
+
+/// Opens a port for each worker on an uplink, in the order of the workers. The interface must be up. Frames wait in the
+/// sockets from now on.
+///
+/// # Errors
+/// When there is no such interface, it is down, or without `CAP_NET_RAW`, `CAP_NET_ADMIN` and `CAP_BPF`.
+pub fn open_uplink(interface_index: u32, workers: u8) -> io::Result<Vec<PacketPort>> {
+    open(interface_index, workers, Side::Uplink, &guard::uplink_filter()?)
+}
+
+/// Opens a port for each worker on a LAN interface, in the order of the workers. They take what [`guard::lan_guard`] with the
+/// same `kernel_networks` keeps from the kernel. To change these, open new ports and attach them in place of the old.
+///
+/// # Errors
+/// As [`open_uplink`].
+pub fn open_lan(interface_index: u32, workers: u8, kernel_networks: &[Ipv4Net]) -> io::Result<Vec<PacketPort>> {
+    open(interface_index, workers, Side::Lan, &guard::lan_filter(kernel_networks)?)
+}
+
+fn open(interface_index: u32, workers: u8, side: Side, filter: &Program) -> io::Result<Vec<PacketPort>> {
+    let (deaf, steering) = (guard::deaf_filter()?, steering::load(side, workers)?);
+    let mut sockets = Vec::with_capacity(usize::from(workers));
+    for _ in 0..workers {
+        sockets.push(PacketSocket::open(interface_index, &deaf)?);
+    }
+    let Some((first, others)) = sockets.split_first() else { return Ok(Vec::new()) };
+    let group = first.found_group()?;
+    for socket in others {
+        socket.join_group(group)?;
+    }
+    first.set_steering(&steering)?;
+    // Only now does anybody listen: a frame that comes meanwhile is lost, none comes twice or to the wrong worker.
+    for socket in &sockets {
+        socket.set_filter(filter)?;
+    }
+    Ok(sockets.into_iter().map(PacketPort::new).collect())
+}
+
+impl PacketPort {
+    fn new(socket: PacketSocket) -> Self {
+        let limit = BatchLimit::default();
+        Self { socket, incoming: Messages::new(MOST), outgoing: Messages::new(MOST), limit }
+    }
+
+    /// Receives a batch into buffers of `pool`, onto the end of `batch`. Returns whether more is likely waiting.
+    ///
+    /// # Errors
+    /// What the socket reports: `ENETDOWN` once when the interface has gone down or away. Nothing waiting is no error.
+    pub fn receive(
+        &mut self,
+        pool: &mut BufferPool,
+        batch: &mut Vec<PacketBuffer>,
+        drops: &DropCounters,
+    ) -> io::Result<bool> {
+        let (start, asked) = (batch.len(), self.limit.packets());
+        batch.extend(std::iter::repeat_with(|| pool.take()).take(asked));
+        let areas = batch[start..].iter_mut().map(|buffer| buffer.receive_area(ETHERNET_LENGTH));
+        let result = self.incoming.receive(&self.socket, areas);
+        let received = *result.as_ref().unwrap_or(&0);
+        batch.drain(start + received..).for_each(|buffer| pool.give(buffer));
+        match result {
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            // The kernel could not say in a virtio header what this frame is (before Linux 6.2: a UDP super-packet).
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => drops.count(DropReason::BadOffload),
+            Err(error) => return Err(error),
+        }
+        let bytes = self.accept(start, received, pool, batch, drops);
+        self.limit.observe(received, bytes);
+        Ok(received == asked)
+    }
+
+    /// Takes over what was received, throws out what cannot be used, and returns how many bytes there were.
+    fn accept(
+        &self,
+        start: usize,
+        received: usize,
+        pool: &mut BufferPool,
+        batch: &mut Vec<PacketBuffer>,
+        drops: &DropCounters,
+    ) -> usize {
+        let (mut at, mut bytes) = (start, 0);
+        for index in 0..received {
+            let datagram = self.incoming.received(index);
+            bytes += datagram.length;
+            let reason = match batch[at].received(datagram.length, ETHERNET_LENGTH) {
+                Ok(()) if !datagram.truncated => {
+                    at += 1;
+                    continue;
+                }
+                Ok(()) => DropReason::Truncated,
+                Err(_) => DropReason::BadOffload,
+            };
+            drops.count(reason);
+            pool.give(batch.remove(at));
+        }
+        bytes
+    }
+
+    /// Sends `packets` in order and gives their buffers back to `pool`. What is refused is counted; the next is tried.
+    pub fn send(&mut self, packets: &mut Vec<PacketBuffer>, pool: &mut BufferPool, drops: &DropCounters) {
+        let mut at = 0;
+        while at < packets.len() {
+            let frames = packets[at..].iter_mut().take(MOST).map(PacketBuffer::frame_to_send);
+            match self.outgoing.send(&self.socket, frames) {
+                Ok(sent) => at += sent.max(1),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    drops.count(reason_of(&error));
+                    at += 1;
+                    if interface_is_gone(&error) {
+                        packets[at..].iter().for_each(|_| drops.count(DropReason::SendFailed));
+                        break;
+                    }
+                }
+            }
+        }
+        packets.drain(..).for_each(|packet| pool.give(packet));
+    }
+
+    /// Counts the frames that the kernel dropped since the last call because nobody took them.
+    pub fn count_missed(&self, drops: &DropCounters) {
+        let missed = self.socket.statistics().map_or(0, |statistics| statistics.dropped);
+        drops.add(DropReason::ReceiveQueueFull, u64::from(missed));
+    }
+}
+
+impl AsFd for PacketPort {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Why a frame was refused.
+pub(super) fn reason_of(error: &io::Error) -> DropReason {
+    match error.raw_os_error() {
+        Some(libc::ENOBUFS | libc::EAGAIN) => DropReason::SendQueueFull,
+        _ => DropReason::SendFailed,
+    }
+}
+
+/// Whether the next frame would be refused too.
+pub(super) fn interface_is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENETDOWN | libc::ENXIO | libc::ENODEV | libc::EBADFD))
+}
+
+/// Why a packet for a port that is not attached is dropped.
+pub(super) fn reason_when_detached(egress: Ingress) -> DropReason {
+    match egress {
+        Ingress::Lan(_) => DropReason::SendFailed,
+        Ingress::Uplink(_) => DropReason::UplinkDown,
+    }
+}

@@ -1,0 +1,157 @@
+//! The steering programs: they give each packet to the worker that owns its flow, before anybody has received it.
+//!
+//! One program shares the frames of a packet socket's fanout group, the same one shares the packets of a TUN device.
+//! It computes what [`crate::placement::owner_of_port`] does, from the source port of what comes from the LAN and from
+//! the destination port of what comes from an uplink. All pieces of a fragmented datagram go to one worker, chosen by
+//! the IP identification, for they must meet before their ports are known. Everything else goes to worker 0, and the
+//! engine hands it over.
+
+use std::io;
+
+use crate::sys::bpf::{Assembler, Condition, Operation, Program, ProgramKind, Register, Size};
+
+/// Which port names the owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Packets from the LAN: the source port.
+    Lan,
+    /// Packets from an uplink: the destination port.
+    Uplink,
+}
+
+/// Where the program keeps the IP header on its stack, and then the port.
+const HEADER: i16 = -24;
+const TRANSPORT: i16 = -32;
+const PORT: i16 = TRANSPORT + 4;
+
+const ICMP: u32 = 1;
+const TCP: u32 = 6;
+const UDP: u32 = 17;
+const ECHO_REPLY: u32 = 0;
+const ECHO_REQUEST: u32 = 8;
+
+/// Loads the program for this many workers.
+///
+/// # Errors
+/// Without the right to load programs.
+pub(super) fn load(side: Side, workers: u8) -> io::Result<Program> {
+    let mut program = Assembler::new();
+    let [fragment, icmp, ports, port_known, other] = std::array::from_fn(|_| program.label());
+
+    // The packet starts with its IP header here, on a fanout group as on a TUN device.
+    program.apply(Operation::Set, Register::R2, 0);
+    program.load_bytes(HEADER, 20, other);
+    program.load_stack(Size::Byte, Register::R7, HEADER);
+    program.copy(Register::R8, Register::R7);
+    program.apply(Operation::ShiftRight, Register::R8, 4);
+    program.jump_if(Register::R8, Condition::NotEqual, 4, other);
+    program.apply(Operation::And, Register::R7, 0xf);
+    program.apply(Operation::ShiftLeft, Register::R7, 2);
+    program.jump_if(Register::R7, Condition::Less, 20, other);
+
+    // More Fragments, or an offset.
+    program.load_stack(Size::Half, Register::R8, HEADER + 6);
+    program.apply(Operation::And, Register::R8, 0x3fff);
+    program.jump_if(Register::R8, Condition::NotEqual, 0, fragment);
+    program.load_stack(Size::Byte, Register::R8, HEADER + 9);
+    program.jump_if(Register::R8, Condition::Equal, TCP, ports);
+    program.jump_if(Register::R8, Condition::Equal, UDP, ports);
+    program.jump_if(Register::R8, Condition::Equal, ICMP, icmp);
+    program.jump(other);
+
+    program.place(icmp);
+    program.copy(Register::R2, Register::R7);
+    program.load_bytes(TRANSPORT, 6, other);
+    program.load_stack(Size::Byte, Register::R8, TRANSPORT);
+    program.jump_if(Register::R8, Condition::Equal, ECHO_REQUEST, port_known);
+    program.jump_if(Register::R8, Condition::Equal, ECHO_REPLY, port_known);
+    program.jump(other);
+
+    program.place(ports);
+    program.copy(Register::R2, Register::R7);
+    program.apply(Operation::Add, Register::R2, if side == Side::Lan { 0 } else { 2 });
+    program.load_bytes(PORT, 2, other);
+
+    program.place(port_known);
+    program.load_stack(Size::Half, Register::R0, PORT);
+    program.apply(Operation::ShiftRight, Register::R0, 1);
+    program.apply(Operation::Modulo, Register::R0, i32::from(workers));
+    program.exit();
+
+    program.place(fragment);
+    program.load_stack(Size::Half, Register::R0, HEADER + 4);
+    program.apply(Operation::Modulo, Register::R0, i32::from(workers));
+    program.exit();
+
+    program.place(other);
+    program.finish_with(0);
+    Program::load(ProgramKind::SocketFilter, "potato_steering", &program.assemble()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::placement::owner_of_port;
+
+    /// An Ethernet frame with an IPv4 packet of this protocol, `options` bytes of IP options, and this payload.
+    fn frame(protocol: u8, identification: u16, fragment: u16, options: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0; 12];
+        frame.extend([0x08, 0x00, 0x45 + options / 4, 0, 0, 0]);
+        frame.extend(identification.to_be_bytes());
+        frame.extend(fragment.to_be_bytes());
+        frame.extend([64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        frame.extend(std::iter::repeat_n(1, usize::from(options)));
+        frame.extend(payload);
+        frame
+    }
+
+    fn ports(source: u16, destination: u16) -> Vec<u8> {
+        [source.to_be_bytes(), destination.to_be_bytes(), [0; 2], [0; 2]].concat()
+    }
+
+    #[test]
+    fn programs_agree_with_owner_of_port() {
+        for workers in [1, 2, 3, 8] {
+            let lan = load(Side::Lan, workers).unwrap();
+            let uplink = load(Side::Uplink, workers).unwrap();
+            let owner = |port: u16| u32::from(owner_of_port(port, workers).0);
+            for (source, destination) in
+                [(1, 2), (40_000, 443), (40_001, 443), (40_002, 80), (65_535, 0), (5060, 65_534)]
+            {
+                for (protocol, options) in [(6, 0), (17, 0), (6, 4), (17, 40)] {
+                    let frame = frame(protocol, 7, 0x4000, options, &ports(source, destination));
+                    assert_eq!(lan.test_run(&frame).unwrap(), owner(source));
+                    assert_eq!(uplink.test_run(&frame).unwrap(), owner(destination));
+                }
+                let [high, low] = source.to_be_bytes();
+                for kind in [0, 8] {
+                    let frame = frame(1, 7, 0, 0, &[kind, 0, 0, 0, high, low, 0, 1]);
+                    assert_eq!(lan.test_run(&frame).unwrap(), owner(source));
+                    assert_eq!(uplink.test_run(&frame).unwrap(), owner(source));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_pieces_of_a_datagram_go_one_way() {
+        let uplink = load(Side::Uplink, 4).unwrap();
+        for identification in 0..8 {
+            let owner = u32::from(identification % 4);
+            assert_eq!(uplink.test_run(&frame(17, identification, 0x2000, 0, &ports(9, 999))).unwrap(), owner);
+            assert_eq!(uplink.test_run(&frame(17, identification, 0x2010, 0, &[])).unwrap(), owner);
+            assert_eq!(uplink.test_run(&frame(17, identification, 0x0020, 0, &[1])).unwrap(), owner);
+        }
+    }
+
+    #[test]
+    fn what_has_no_port_goes_to_worker_zero() {
+        let lan = load(Side::Lan, 4).unwrap();
+        assert_eq!(lan.test_run(&frame(1, 7, 0, 0, &[3, 1, 0, 0, 0xff, 0xff, 0, 1])).unwrap(), 0);
+        assert_eq!(lan.test_run(&frame(47, 7, 0, 0, &ports(3, 3))).unwrap(), 0);
+        assert_eq!(lan.test_run(&frame(6, 7, 0, 0, &[0xff])).unwrap(), 0);
+        let mut arp = frame(6, 7, 0, 0, &ports(3, 3));
+        arp[12..16].copy_from_slice(&[0x08, 0x06, 0x00, 0x01]);
+        assert_eq!(lan.test_run(&arp).unwrap(), 0);
+    }
+}

@@ -1,0 +1,459 @@
+//! ARP (RFC 826) for the one neighbour that matters on an uplink: its gateway.
+//!
+//! Theory of operation: the kernel has no address on an uplink of ours, so we speak ARP there ourselves. At the start
+//! the address is announced (RFC 5227) and the gateway asked for, quickly at first, then once a second. A known gateway
+//! is asked again every 30 seconds, by unicast, then by broadcast; when it stays silent it is lost, and asked for as at
+//! the start. Whatever ARP the gateway sends tells us its Ethernet address, so one that moved is followed at once.
+//! Requests for our address are answered; somebody else who claims it is told off once in ten seconds and reported.
+//!
+//! It does not probe before use (RFC 5227 section 2.1): a router that waits for seconds after a cable is plugged in
+//! helps nobody, and the address was given to us by the provider. It knows no other neighbours.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr};
+
+use crate::flow::Timestamp;
+use crate::wire::MacAddress;
+
+// RFC 5227 section 1.1.
+/// How often an address is announced.
+const ANNOUNCEMENTS: u8 = 2;
+/// Time between two announcements.
+const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+/// An address is defended at most once in this time.
+const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
+
+// Ours.
+/// First wait for an answer; doubled each time, up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// RFC 1122 section 2.3.2.1 recommends at most one request a second.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// A gateway that has said nothing for this long is asked whether it is still there.
+const REFRESH_AFTER: Duration = Duration::from_secs(30);
+/// Wait for each answer while asking that.
+const REFRESH_WAIT: Duration = Duration::from_millis(500);
+/// Of the questions asked then, the first ones go to the known address only.
+const UNICAST_REFRESHES: u32 = 2;
+/// The questions asked then, all together; after that the gateway is lost: 2.5 seconds.
+const REFRESHES: u32 = 5;
+/// Frames that may wait to be sent. What comes above is lost, as on a wire.
+const LONGEST_QUEUE: usize = 16;
+
+/// Bytes of an ARP frame on Ethernet, without padding.
+pub const ARP_FRAME_LENGTH: usize = 14 + 28;
+
+/// An ARP frame, ready to send.
+pub type ArpFrame = [u8; ARP_FRAME_LENGTH];
+
+/// What the neighbour's owner should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeighborEvent {
+    /// The gateway has answered: packets can be sent to this address.
+    Resolved(MacAddress),
+    /// The gateway has another Ethernet address than before.
+    Moved {
+        /// Before.
+        from: MacAddress,
+        /// Now.
+        to: MacAddress,
+    },
+    /// The gateway answers no more.
+    Lost,
+    /// Somebody else uses our address.
+    Conflict(MacAddress),
+}
+
+/// What is known of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Asked for `asked` times, without an answer. Leaves by: any ARP from it -> Known.
+    Resolving { asked: u32, ask_at: Timestamp },
+    /// Leaves by: silence until `refresh_at` -> Refreshing.
+    Known { mac: MacAddress, refresh_at: Timestamp },
+    /// Asked `asked` times whether it is still there. Leaves by: any ARP from it -> Known; silence -> Resolving.
+    Refreshing { mac: MacAddress, asked: u32, ask_at: Timestamp },
+}
+
+/// ARP on one uplink.
+#[derive(Debug)]
+pub struct Neighbor {
+    mac: MacAddress,
+    address: Ipv4Addr,
+    gateway: Ipv4Addr,
+    state: State,
+    announcements_left: u8,
+    announce_at: Timestamp,
+    defend_after: Timestamp,
+    frames: VecDeque<ArpFrame>,
+    events: VecDeque<NeighborEvent>,
+}
+
+impl Neighbor {
+    /// Starts to announce `address`, ours, at `mac`, ours, and to ask for `gateway`.
+    #[must_use]
+    pub fn new(now: Timestamp, mac: MacAddress, address: Ipv4Addr, gateway: Ipv4Addr) -> Self {
+        let mut neighbor = Self {
+            mac,
+            address,
+            gateway,
+            state: State::Resolving { asked: 0, ask_at: now },
+            announcements_left: ANNOUNCEMENTS,
+            announce_at: now,
+            defend_after: now,
+            frames: VecDeque::new(),
+            events: VecDeque::new(),
+        };
+        neighbor.handle_timeout(now);
+        neighbor
+    }
+
+    /// The gateway's Ethernet address, once it is known.
+    #[must_use]
+    pub fn gateway_mac(&self) -> Option<MacAddress> {
+        match self.state {
+            State::Resolving { .. } => None,
+            State::Known { mac, .. } | State::Refreshing { mac, .. } => Some(mac),
+        }
+    }
+
+    /// Handles an ARP packet: what follows the Ethernet header. Anything else, or anything broken, is ignored.
+    pub fn handle_packet(&mut self, now: Timestamp, arp: &[u8]) {
+        let Ok(ArpRepr::EthernetIpv4 {
+            operation: operation @ (ArpOperation::Request | ArpOperation::Reply),
+            source_hardware_addr: EthernetAddress(sender_mac),
+            source_protocol_addr: sender,
+            target_protocol_addr: target,
+            ..
+        }) = ArpPacket::new_checked(arp).and_then(|packet| ArpRepr::parse(&packet))
+        else {
+            return;
+        };
+        let sender_mac = MacAddress(sender_mac);
+        if sender_mac == self.mac || sender_mac.is_group() || sender_mac == MacAddress::default() {
+            return;
+        }
+        if sender == self.address {
+            self.defend(now, sender_mac);
+            return;
+        }
+        if sender == self.gateway {
+            self.hear_gateway(now, sender_mac);
+        }
+        // RFC 5227 section 2.1.1: a probe, whose sender is 0.0.0.0, is answered like any request.
+        if operation == ArpOperation::Request && target == self.address {
+            self.queue(ArpOperation::Reply, sender_mac, sender_mac, sender);
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        if self.announcements_left > 0 && self.announce_at <= now {
+            self.announce();
+            self.announcements_left -= 1;
+            self.announce_at = now + ANNOUNCE_INTERVAL;
+        }
+        match self.state {
+            State::Resolving { asked, ask_at } if ask_at <= now => {
+                self.ask(MacAddress::BROADCAST);
+                let wait = FIRST_WAIT.saturating_mul(1 << asked.min(8)).min(LONGEST_WAIT);
+                self.state = State::Resolving { asked: asked.saturating_add(1), ask_at: now + wait };
+            }
+            State::Known { mac, refresh_at } if refresh_at <= now => self.refresh(now, mac, 0),
+            State::Refreshing { mac, asked, ask_at } if ask_at <= now => self.refresh(now, mac, asked),
+            _ => {}
+        }
+    }
+
+    /// The next frame to send.
+    pub fn poll_transmit(&mut self) -> Option<ArpFrame> {
+        self.frames.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Timestamp {
+        let state_at = match self.state {
+            State::Resolving { ask_at, .. } | State::Refreshing { ask_at, .. } => ask_at,
+            State::Known { refresh_at, .. } => refresh_at,
+        };
+        if self.announcements_left > 0 { state_at.min(self.announce_at) } else { state_at }
+    }
+
+    /// The next thing that has happened.
+    pub fn poll_event(&mut self) -> Option<NeighborEvent> {
+        self.events.pop_front()
+    }
+
+    fn hear_gateway(&mut self, now: Timestamp, mac: MacAddress) {
+        match self.gateway_mac() {
+            None => self.report(NeighborEvent::Resolved(mac)),
+            Some(known) if known != mac => self.report(NeighborEvent::Moved { from: known, to: mac }),
+            Some(_) => {}
+        }
+        self.state = State::Known { mac, refresh_at: now + REFRESH_AFTER };
+    }
+
+    /// Asks the gateway whether it is still there, or gives it up.
+    fn refresh(&mut self, now: Timestamp, mac: MacAddress, asked: u32) {
+        if asked == REFRESHES {
+            self.report(NeighborEvent::Lost);
+            self.state = State::Resolving { asked: 0, ask_at: now };
+            self.handle_timeout(now);
+            return;
+        }
+        self.ask(if asked < UNICAST_REFRESHES { mac } else { MacAddress::BROADCAST });
+        self.state = State::Refreshing { mac, asked: asked + 1, ask_at: now + REFRESH_WAIT };
+    }
+
+    /// RFC 5227 section 2.4 (b): say once that the address is ours, and not again soon, or two would shout for ever.
+    fn defend(&mut self, now: Timestamp, rival: MacAddress) {
+        if now < self.defend_after {
+            return;
+        }
+        self.defend_after = now + DEFEND_INTERVAL;
+        self.announce();
+        self.report(NeighborEvent::Conflict(rival));
+    }
+
+    fn announce(&mut self) {
+        self.queue(ArpOperation::Request, MacAddress::BROADCAST, MacAddress::default(), self.address);
+    }
+
+    fn ask(&mut self, to: MacAddress) {
+        self.queue(ArpOperation::Request, to, MacAddress::default(), self.gateway);
+    }
+
+    fn report(&mut self, event: NeighborEvent) {
+        if self.events.len() < LONGEST_QUEUE {
+            self.events.push_back(event);
+        }
+    }
+
+    fn queue(&mut self, operation: ArpOperation, to: MacAddress, target_mac: MacAddress, target: Ipv4Addr) {
+        if self.frames.len() >= LONGEST_QUEUE {
+            return;
+        }
+        let source = EthernetAddress(self.mac.0);
+        let ethernet =
+            EthernetRepr { src_addr: source, dst_addr: EthernetAddress(to.0), ethertype: EthernetProtocol::Arp };
+        let arp = ArpRepr::EthernetIpv4 {
+            operation,
+            source_hardware_addr: source,
+            source_protocol_addr: self.address,
+            target_hardware_addr: EthernetAddress(target_mac.0),
+            target_protocol_addr: target,
+        };
+        let mut bytes = [0; ARP_FRAME_LENGTH];
+        let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
+        ethernet.emit(&mut frame);
+        arp.emit(&mut ArpPacket::new_unchecked(frame.payload_mut()));
+        self.frames.push_back(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
+    const THEIRS: MacAddress = MacAddress([2, 0, 0, 0, 0, 2]);
+    const OTHER: MacAddress = MacAddress([2, 0, 0, 0, 0, 3]);
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 2);
+    const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 1);
+    const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 9);
+
+    fn at(milliseconds: u64) -> Timestamp {
+        Timestamp::from_millis(milliseconds)
+    }
+
+    /// A frame as the far end reads it: to whom, operation, who asks, for what.
+    type Seen = (MacAddress, ArpOperation, Ipv4Addr, Ipv4Addr);
+
+    fn sent(neighbor: &mut Neighbor) -> Vec<Seen> {
+        std::iter::from_fn(|| neighbor.poll_transmit()).map(|bytes| seen(&bytes)).collect()
+    }
+
+    fn seen(bytes: &ArpFrame) -> Seen {
+        let frame = EthernetFrame::new_checked(&bytes[..]).unwrap();
+        assert_eq!((frame.ethertype(), frame.src_addr()), (EthernetProtocol::Arp, EthernetAddress(OURS.0)));
+        let ArpRepr::EthernetIpv4 {
+            operation, source_protocol_addr, target_protocol_addr, source_hardware_addr, ..
+        } = ArpRepr::parse(&ArpPacket::new_checked(frame.payload()).unwrap()).unwrap()
+        else {
+            panic!("not IPv4")
+        };
+        assert_eq!(source_hardware_addr, EthernetAddress(OURS.0));
+        (MacAddress(frame.dst_addr().0), operation, source_protocol_addr, target_protocol_addr)
+    }
+
+    fn arp(operation: ArpOperation, mac: MacAddress, sender: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
+        let repr = ArpRepr::EthernetIpv4 {
+            operation,
+            source_hardware_addr: EthernetAddress(mac.0),
+            source_protocol_addr: sender,
+            target_hardware_addr: EthernetAddress([0; 6]),
+            target_protocol_addr: target,
+        };
+        let mut bytes = vec![0; repr.buffer_len()];
+        repr.emit(&mut ArpPacket::new_unchecked(&mut bytes));
+        bytes
+    }
+
+    fn reply(mac: MacAddress) -> Vec<u8> {
+        arp(ArpOperation::Reply, mac, GATEWAY, ADDRESS)
+    }
+
+    const ANNOUNCEMENT: Seen = (MacAddress::BROADCAST, ArpOperation::Request, ADDRESS, ADDRESS);
+    const QUESTION: Seen = (MacAddress::BROADCAST, ArpOperation::Request, ADDRESS, GATEWAY);
+    const UNICAST_QUESTION: Seen = (THEIRS, ArpOperation::Request, ADDRESS, GATEWAY);
+
+    fn started() -> Neighbor {
+        Neighbor::new(at(0), OURS, ADDRESS, GATEWAY)
+    }
+
+    fn resolved() -> Neighbor {
+        let mut neighbor = started();
+        neighbor.handle_packet(at(1), &reply(THEIRS));
+        neighbor.handle_timeout(at(2_000));
+        assert_eq!(neighbor.poll_event(), Some(NeighborEvent::Resolved(THEIRS)));
+        sent(&mut neighbor);
+        neighbor
+    }
+
+    /// Lets time pass up to `end`; returns the times at which something was sent.
+    fn run(neighbor: &mut Neighbor, end: u64) -> Vec<(u64, Seen)> {
+        let mut log = Vec::new();
+        while neighbor.poll_timeout() <= at(end) {
+            let now = neighbor.poll_timeout();
+            neighbor.handle_timeout(now);
+            log.extend(sent(neighbor).into_iter().map(|seen| (now.as_millis(), seen)));
+            assert!(neighbor.poll_timeout() > now, "a timeout that stays due would spin");
+        }
+        log
+    }
+
+    #[test]
+    fn start_announces_and_asks_quickly_then_slower() {
+        let mut neighbor = started();
+        assert_eq!(sent(&mut neighbor), [ANNOUNCEMENT, QUESTION]);
+        let log = run(&mut neighbor, 5_000);
+        let questions: Vec<_> = log.iter().filter(|(_, seen)| *seen == QUESTION).map(|(at, _)| *at).collect();
+        assert_eq!(questions, [100, 300, 700, 1_500, 2_500, 3_500, 4_500]);
+        let announcements: Vec<_> = log.iter().filter(|(_, seen)| *seen == ANNOUNCEMENT).map(|(at, _)| *at).collect();
+        assert_eq!(announcements, [2_000]);
+        assert_eq!(neighbor.gateway_mac(), None);
+    }
+
+    #[test]
+    fn answer_resolves_and_ends_the_asking() {
+        let mut neighbor = started();
+        neighbor.handle_packet(at(50), &reply(THEIRS));
+        assert_eq!(neighbor.poll_event(), Some(NeighborEvent::Resolved(THEIRS)));
+        assert_eq!(neighbor.gateway_mac(), Some(THEIRS));
+        sent(&mut neighbor);
+        assert_eq!(run(&mut neighbor, 30_000), [(2_000, ANNOUNCEMENT)]);
+    }
+
+    #[test]
+    fn known_gateway_is_refreshed_by_unicast_and_stays() {
+        let mut neighbor = resolved();
+        assert_eq!(run(&mut neighbor, 30_400), [(30_001, UNICAST_QUESTION)]);
+        neighbor.handle_packet(at(30_450), &reply(THEIRS));
+        assert_eq!(neighbor.poll_event(), None);
+        assert_eq!(neighbor.poll_timeout(), at(60_450));
+    }
+
+    #[test]
+    fn silent_gateway_is_asked_by_broadcast_then_lost_then_found_again() {
+        let mut neighbor = resolved();
+        let log = run(&mut neighbor, 32_600);
+        let expected = [
+            (30_001, UNICAST_QUESTION),
+            (30_501, UNICAST_QUESTION),
+            (31_001, QUESTION),
+            (31_501, QUESTION),
+            (32_001, QUESTION),
+            (32_501, QUESTION),
+        ];
+        assert_eq!(log, expected);
+        assert_eq!(neighbor.poll_event(), Some(NeighborEvent::Lost));
+        assert_eq!(neighbor.gateway_mac(), None);
+        neighbor.handle_packet(at(40_000), &reply(THEIRS));
+        assert_eq!(neighbor.poll_event(), Some(NeighborEvent::Resolved(THEIRS)));
+    }
+
+    #[test]
+    fn gateway_that_moves_is_followed_at_its_gratuitous_arp() {
+        let mut neighbor = resolved();
+        neighbor.handle_packet(at(5_000), &arp(ArpOperation::Request, OTHER, GATEWAY, GATEWAY));
+        assert_eq!(neighbor.poll_event(), Some(NeighborEvent::Moved { from: THEIRS, to: OTHER }));
+        assert_eq!(neighbor.gateway_mac(), Some(OTHER));
+        neighbor.handle_packet(at(6_000), &reply(OTHER));
+        assert_eq!(neighbor.poll_event(), None, "it moved once");
+    }
+
+    #[test]
+    fn requests_for_our_address_are_answered_and_others_not() {
+        let mut neighbor = resolved();
+        neighbor.handle_packet(at(5_000), &arp(ArpOperation::Request, OTHER, STRANGER, ADDRESS));
+        assert_eq!(sent(&mut neighbor), [(OTHER, ArpOperation::Reply, ADDRESS, STRANGER)]);
+        neighbor.handle_packet(at(5_000), &arp(ArpOperation::Request, OTHER, STRANGER, GATEWAY));
+        neighbor.handle_packet(at(5_000), &arp(ArpOperation::Reply, OTHER, STRANGER, ADDRESS));
+        assert_eq!(sent(&mut neighbor), []);
+        assert_eq!(neighbor.poll_event(), None);
+    }
+
+    #[test]
+    fn probe_for_our_address_is_answered() {
+        let mut neighbor = resolved();
+        neighbor.handle_packet(at(5_000), &arp(ArpOperation::Request, OTHER, Ipv4Addr::UNSPECIFIED, ADDRESS));
+        assert_eq!(sent(&mut neighbor), [(OTHER, ArpOperation::Reply, ADDRESS, Ipv4Addr::UNSPECIFIED)]);
+    }
+
+    #[test]
+    fn rival_is_told_off_once_in_ten_seconds() {
+        let mut neighbor = resolved();
+        let claim = arp(ArpOperation::Request, OTHER, ADDRESS, GATEWAY);
+        for now in (5_000..14_000).step_by(500) {
+            neighbor.handle_packet(at(now), &claim);
+        }
+        assert_eq!(sent(&mut neighbor), [ANNOUNCEMENT]);
+        assert_eq!(neighbor.poll_event(), Some(NeighborEvent::Conflict(OTHER)));
+        assert_eq!(neighbor.poll_event(), None);
+        neighbor.handle_packet(at(15_000), &claim);
+        assert_eq!(sent(&mut neighbor), [ANNOUNCEMENT]);
+        assert_eq!(neighbor.gateway_mac(), Some(THEIRS));
+    }
+
+    #[test]
+    fn our_own_frames_and_nonsense_are_ignored() {
+        let mut neighbor = resolved();
+        neighbor.handle_packet(at(5_000), &arp(ArpOperation::Request, OURS, ADDRESS, ADDRESS));
+        neighbor.handle_packet(at(5_000), &arp(ArpOperation::Reply, MacAddress::BROADCAST, GATEWAY, ADDRESS));
+        neighbor.handle_packet(at(5_000), &arp(ArpOperation::Reply, MacAddress::default(), GATEWAY, ADDRESS));
+        let whole = reply(OTHER);
+        for end in 0..whole.len() {
+            neighbor.handle_packet(at(5_000), &whole[..end]);
+        }
+        for byte in 0..8 {
+            let mut broken = whole.clone();
+            broken[byte] ^= 0x40;
+            neighbor.handle_packet(at(5_000), &broken);
+        }
+        assert_eq!(sent(&mut neighbor), []);
+        assert_eq!(neighbor.poll_event(), None);
+        assert_eq!(neighbor.gateway_mac(), Some(THEIRS));
+    }
+
+    #[test]
+    fn flood_of_requests_fills_a_bounded_queue() {
+        let mut neighbor = resolved();
+        for _ in 0..1_000 {
+            neighbor.handle_packet(at(5_000), &arp(ArpOperation::Request, OTHER, STRANGER, ADDRESS));
+        }
+        assert_eq!(sent(&mut neighbor).len(), LONGEST_QUEUE);
+    }
+}
