@@ -76,8 +76,10 @@ impl Report {
     /// Says below the table when other programs were in the way.
     pub(crate) fn note_disturbances(&mut self) {
         if self.disturbed > 0 {
-            let note =
-                format!("Other programs kept the machine busy before {} measurements: trust it less.", self.disturbed);
+            let note = format!(
+                "Other programs kept the machine busy during {} measurements: trust them less.",
+                self.disturbed
+            );
             self.notes.push(note);
         }
     }

@@ -99,7 +99,7 @@ fn set_up_kernel(topology: &Topology) -> io::Result<()> {
         &format!(
             "table ip multiwan {{\n\
              chain steer {{\ntype filter hook prerouting priority mangle;\n\
-             iifname \"lan0\" ct state new ct mark set numgen inc mod {UPLINKS} offset 1\n\
+             iifname \"lan0\" ct mark 0 ct mark set numgen inc mod {UPLINKS} offset 1\n\
              iifname \"lan0\" meta mark set ct mark\n}}\n\
              chain translate {{\ntype nat hook postrouting priority srcnat;\noifname \"wan*\" masquerade\n}}\n}}\n"
         ),

@@ -7,7 +7,7 @@ use potato::sys::clock;
 
 use crate::flood::{Flows, flood};
 use crate::ping::round_trips;
-use crate::processor::busy_seconds;
+use crate::processor::used_during;
 use crate::stream::{Transfer, Way};
 use crate::topology::{Frames, Topology};
 
@@ -103,8 +103,13 @@ impl Work {
         let one = |unit, value| vec![Sample { row: self.name(), unit, value }];
         match self {
             Self::Tcp { streams, way, .. } => {
-                let moved = Transfer { streams, way, bits_per_second: None, seconds }.run(topology)?;
-                Ok(one(Unit::Gigabits, moved.bits / moved.seconds / 1e9))
+                // Where the scheduler puts the programs decides much of it, so several short transfers tell more than a long one.
+                let transfer = Transfer { streams, way, bits_per_second: None, seconds: 1 };
+                let sample = |_| {
+                    let moved = transfer.run(topology)?;
+                    Ok(Sample { row: self.name(), unit: Unit::Gigabits, value: moved.bits / moved.seconds / 1e9 })
+                };
+                (0..seconds).map(sample).collect()
             }
             Self::UdpFlood => Ok(one(Unit::Thousands, packet_rate(topology, None, duration)? / 1e3)),
             Self::UdpBest => Ok(one(Unit::Thousands, best_packet_rate(topology, duration)? / 1e3)),
@@ -122,8 +127,8 @@ impl Work {
             }
             Self::Processor => {
                 let transfer = Transfer { streams: 1, way: Way::Up, bits_per_second: Some(FIXED_RATE), seconds };
-                let (moved, busy) = busy_seconds(|| transfer.run(topology))?;
-                Ok(one(Unit::ProcessorSeconds, busy / (moved.bits / 1e9)))
+                let (moved, used) = used_during(|| transfer.run(topology))?;
+                Ok(one(Unit::ProcessorSeconds, used.own / (moved.bits / 1e9)))
             }
         }
     }
