@@ -5,14 +5,26 @@
 //! configuration or the command itself is wrong.
 
 mod check;
+mod cleanup;
+mod client;
+mod flows;
+mod status;
+mod table;
+mod units;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-use crate::config::ConfigError;
+use crate::config::{self, ConfigError};
+use crate::daemon::report::FlowsQuery;
+use crate::daemon::{self, DaemonError, LogFormat};
+use crate::demo::{self, DemoError};
+use crate::host::HostError;
 
 /// Something failed while it ran.
 const EXIT_FAILED: u8 = 1;
@@ -21,7 +33,14 @@ const EXIT_WRONG: u8 = 2;
 
 /// Potato, a multi-WAN router: gives every new connection of a LAN one of several internet lines.
 #[derive(Debug, Parser)]
-#[command(name = "potato", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "potato",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Exit status: 0 when all went well, 1 when something failed, 2 when the configuration or the command \
+                  is wrong.\n\nTo see it at work on this machine, without touching its network:\n  potato demo"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -29,6 +48,18 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the router in the foreground, until Ctrl-C or SIGTERM; then put the machine back as it was
+    ///
+    /// Logs to standard error; RUST_LOG chooses what (error, warn, info, debug). SIGHUP checks the configuration again.
+    #[command(after_help = "Example:\n  potato run --config /etc/potato/potato.toml")]
+    Run {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+        config: PathBuf,
+        /// How log lines look
+        #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+        log_format: LogFormat,
+    },
     /// Check a configuration file; touches nothing on the machine
     #[command(after_help = "Example:\n  potato check /etc/potato/potato.toml")]
     Check {
@@ -36,6 +67,105 @@ enum Command {
         #[arg(value_name = "FILE")]
         config: PathBuf,
     },
+    /// Undo what a router that was killed left on the machine
+    ///
+    /// A router that starts in the same run directory does this by itself.
+    #[command(after_help = "Example:\n  potato cleanup --run-dir /run/potato")]
+    Cleanup {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show how the running router and its uplinks are
+    #[command(after_help = "Examples:\n  potato status\n  potato status --json | jq '.uplinks[] | {name, state}'")]
+    Status {
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the connections that the running router carries
+    #[command(
+        after_help = "Examples:\n  potato flows --host 192.168.10.21\n  potato flows --uplink dsl1 --protocol tcp --json"
+    )]
+    Flows {
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        filter: Filter,
+    },
+    /// Show a router with six lines at work, in network namespaces of its own; needs root
+    ///
+    /// Builds a LAN with hosts, six internet lines of different speeds and an internet, lets traffic run, and shows a
+    /// table of it each second. Touches nothing outside, and removes everything at its end.
+    #[command(after_help = "Example:\n  sudo potato demo --seconds 30")]
+    Demo {
+        /// End after so many seconds; without it, at Ctrl-C
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        seconds: Option<u64>,
+    },
+}
+
+/// Which router is meant.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct Place {
+    /// The router's run directory
+    #[arg(long, value_name = "DIRECTORY", default_value = config::DEFAULT_RUN_DIR)]
+    run_dir: PathBuf,
+    /// The router's configuration file, which names its run directory
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Place {
+    fn run_dir(self) -> Result<PathBuf, ConfigError> {
+        match self.config {
+            None => Ok(self.run_dir),
+            Some(path) => config::load(&path).map(|config| config.router.run_dir),
+        }
+    }
+}
+
+/// Which flows are meant. Everything that is given must match.
+#[derive(Debug, Args)]
+struct Filter {
+    /// Only those of this LAN host
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<Ipv4Addr>,
+    /// Only those on this uplink
+    #[arg(long, value_name = "NAME", value_parser = uplink_name)]
+    uplink: Option<String>,
+    /// Only those of this protocol
+    #[arg(long, value_name = "PROTOCOL", value_parser = ["tcp", "udp", "icmp"])]
+    protocol: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    limit: usize,
+}
+
+fn uplink_name(name: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+    if !name.is_empty() && name.chars().all(allowed) {
+        return Ok(name.to_owned());
+    }
+    Err("an uplink's name has only a-z, 0-9, `_` and `-`".to_owned())
+}
+
+/// For whom an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Table,
+    Json,
+}
+
+impl Format {
+    fn of(json: bool) -> Self {
+        if json { Self::Json } else { Self::Table }
+    }
 }
 
 /// Why a command did not do what it was asked.
@@ -43,6 +173,18 @@ enum Command {
 enum CommandError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Client(#[from] client::ClientError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
+    #[error("cannot write JSON: {0}")]
+    Json(#[from] serde_json::Error),
     #[error("standard output: {0}")]
     Output(io::Error),
 }
@@ -50,10 +192,10 @@ enum CommandError {
 impl CommandError {
     fn exit_status(&self) -> u8 {
         match self {
-            Self::Config(_) => EXIT_WRONG,
+            Self::Config(_) | Self::Daemon(DaemonError::Config(_)) => EXIT_WRONG,
             // The reader has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Output(_) => EXIT_FAILED,
+            _ => EXIT_FAILED,
         }
     }
 }
@@ -77,8 +219,27 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), CommandError> {
     match command {
+        Command::Run { config, log_format } => run_router(&config, log_format),
         Command::Check { config } => check::run(&config),
+        Command::Cleanup { place } => cleanup::run(&place.run_dir()?),
+        Command::Status { place, json } => status::run(&place.run_dir()?, Format::of(json)),
+        Command::Flows { place, json, filter } => {
+            let Filter { host, uplink, protocol, limit } = filter;
+            let query = FlowsQuery { host, uplink, protocol, limit: Some(limit) };
+            flows::run(&place.run_dir()?, Format::of(json), &query)
+        }
+        Command::Demo { seconds } => Ok(demo::run(seconds.map(Duration::from_secs))?),
     }
+}
+
+fn run_router(config: &Path, log_format: LogFormat) -> Result<(), CommandError> {
+    daemon::start_log(log_format);
+    Ok(daemon::run(config)?)
+}
+
+/// As an indented object, with a line break at the end.
+fn in_json(report: &impl serde::Serialize) -> Result<String, CommandError> {
+    Ok(serde_json::to_string_pretty(report)? + "\n")
 }
 
 /// Writes a whole answer to standard output.

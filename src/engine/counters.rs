@@ -84,6 +84,8 @@ pub struct WorkerCounters {
     pub flows_created: Counter,
     /// Flows alive now.
     pub flows: Counter,
+    /// ICMP errors that were due and not sent, for there were too many.
+    pub errors_suppressed: Counter,
     /// Packets given to another worker.
     pub handed_over: Counter,
     /// Batches received, for the mean batch size.
@@ -99,6 +101,7 @@ impl Default for WorkerCounters {
             lan_drops: DropCounters::default(),
             flows_created: Counter::default(),
             flows: Counter::default(),
+            errors_suppressed: Counter::default(),
             handed_over: Counter::default(),
             batches: Counter::default(),
             received: Counter::default(),

@@ -90,8 +90,6 @@ drop_reasons! {
     ReceiveQueueFull = "receive_queue_full",
     /// Received longer than a buffer.
     Truncated = "truncated",
-    /// The sender's ICMP error was not sent, for there were too many.
-    ErrorLimited = "error_limited",
 }
 
 #[cfg(test)]

@@ -181,7 +181,8 @@ impl WorkerThread {
             Command::Detach(ingress) => self.ports.detach(ingress),
             Command::ListFlows { filter, cursor, reply } => {
                 // Whoever asked may be gone by now.
-                if reply.send(self.worker.list_flows(now(), &filter, cursor)).is_err() {
+                let page = self.worker.list_flows(now(), self.snapshot.load(), &filter, cursor);
+                if reply.send(page).is_err() {
                     debug!("nobody waits for the flows any more");
                 }
             }

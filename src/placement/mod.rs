@@ -1,7 +1,9 @@
 //! Which uplink a new flow gets.
 
+pub mod choose;
 pub mod uplink;
 
+pub use choose::{Load, choose, is_eligible};
 pub use uplink::{
     Availability, Lan, LanId, LanLink, MAX_LANS, MAX_UPLINKS, Snapshot, Uplink, UplinkId, WorkerId, owner_of_port,
 };

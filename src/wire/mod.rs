@@ -4,9 +4,18 @@
 //! that its accessors cannot fail.
 
 pub mod buffer;
+pub mod checksum;
+pub mod fragmentation;
+pub mod icmp;
+pub mod ipv4;
 pub mod mac;
+pub mod tcp;
+pub mod udp;
 pub mod vnet;
 
 pub use buffer::{BufferPool, PacketBuffer};
+pub use ipv4::{AddressField, Ipv4};
 pub use mac::MacAddress;
+pub use tcp::{Tcp, TcpFlags, TcpSegment};
+pub use udp::Udp;
 pub use vnet::{Checksum, Segmentation, VnetError, VnetHeader};

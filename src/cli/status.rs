@@ -1,0 +1,133 @@
+//! `potato status`: how the router and its lines are.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::table::{Align, Table};
+use super::{CommandError, Format, answer, client, in_json, units};
+use crate::daemon::report::{StatusReport, UplinkReport};
+
+/// Asks the router of `run_dir`.
+pub(super) fn run(run_dir: &Path, format: Format) -> Result<(), CommandError> {
+    let status: StatusReport = client::ask(run_dir, "/v1/status")?;
+    match format {
+        Format::Json => answer(&in_json(&status)?),
+        Format::Table => answer(&drawn(&status)),
+    }
+}
+
+fn drawn(status: &StatusReport) -> String {
+    let mut text = String::new();
+    let engine = &status.engine;
+    // Writing to a String cannot fail, here and below.
+    let _ = writeln!(
+        text,
+        "Potato {}, pid {}, up {}, {} worker{}",
+        status.version,
+        status.pid,
+        units::seconds(status.uptime_seconds),
+        status.workers,
+        if status.workers == 1 { "" } else { "s" }
+    );
+    for lan in &status.lans {
+        let capture = lan.capture.as_deref().map(|capture| format!(", capture {capture}")).unwrap_or_default();
+        let address = lan.address.map_or("no address".to_owned(), |address| address.to_string());
+        let _ = writeln!(text, "LAN {}: {}, {address}{capture}", lan.interface, lan.state);
+    }
+    let _ = writeln!(
+        text,
+        "{} flows now, {} since the start; {} packets in {} batches (mean {:.1}), {} handed over\n",
+        units::count(engine.flows),
+        units::count(engine.flows_created),
+        units::count(engine.received),
+        units::count(engine.batches),
+        engine.mean_batch,
+        units::count(engine.handed_over)
+    );
+    let _ = write!(text, "{}", lines(&status.uplinks));
+    let dropped: Vec<_> = std::iter::once(("from the LAN", &engine.drops))
+        .chain(status.uplinks.iter().map(|uplink| (uplink.name.as_str(), &uplink.drops)))
+        .filter(|(_, drops)| !drops.is_empty())
+        .collect();
+    if !dropped.is_empty() {
+        let mut table = Table::new(&[("DROPPED", Align::Left), ("REASON", Align::Left), ("PACKETS", Align::Right)]);
+        for (place, drops) in dropped {
+            for (reason, packets) in drops {
+                table.row(vec![place.to_owned(), reason.clone(), units::count(*packets)]);
+            }
+        }
+        let _ = write!(text, "\n{table}");
+    }
+    text
+}
+
+fn lines(uplinks: &[UplinkReport]) -> Table {
+    let mut table = Table::new(&[
+        ("UPLINK", Align::Left),
+        ("INTERFACE", Align::Left),
+        ("STATE", Align::Left),
+        ("ADDRESS", Align::Left),
+        ("GATEWAY", Align::Left),
+        ("WEIGHT", Align::Right),
+        ("FLOWS", Align::Right),
+        ("OUT", Align::Right),
+        ("IN", Align::Right),
+        ("SENT", Align::Right),
+        ("RECEIVED", Align::Right),
+        ("DROPPED", Align::Right),
+    ]);
+    for uplink in uplinks {
+        table.row(vec![
+            uplink.name.clone(),
+            uplink.interface.clone(),
+            uplink.state.clone(),
+            uplink.address.clone(),
+            uplink.gateway.clone(),
+            uplink.weight.to_string(),
+            units::count(uplink.flows),
+            units::rate(uplink.out.bits_per_second),
+            units::rate(uplink.back.bits_per_second),
+            units::bytes(uplink.out.bytes),
+            units::bytes(uplink.back.bytes),
+            units::count(total(&uplink.drops)),
+        ]);
+    }
+    table
+}
+
+fn total(drops: &BTreeMap<String, u64>) -> u64 {
+    drops.values().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::report::{LanReport, TrafficReport};
+
+    #[test]
+    fn status_is_drawn_with_its_drops() {
+        let status = StatusReport {
+            version: "0.1.0".to_owned(),
+            pid: 7,
+            uptime_seconds: 61,
+            workers: 2,
+            lans: vec![LanReport { interface: "lan0".to_owned(), state: "missing".to_owned(), ..LanReport::default() }],
+            uplinks: vec![UplinkReport {
+                name: "dsl1".to_owned(),
+                state: "up".to_owned(),
+                out: TrafficReport { packets: 1, bytes: 2_048, bits_per_second: 16_000 },
+                drops: BTreeMap::from([("no_mapping".to_owned(), 1_500)]),
+                ..UplinkReport::default()
+            }],
+            ..StatusReport::default()
+        };
+        let text = drawn(&status);
+        assert!(
+            text.starts_with("Potato 0.1.0, pid 7, up 1m 1s, 2 workers\nLAN lan0: missing, no address\n"),
+            "{text}"
+        );
+        assert!(text.contains("16 kbit/s") && text.contains("2.0 KiB"), "{text}");
+        assert!(text.ends_with("dsl1     no_mapping    1,500\n"), "{text}");
+    }
+}

@@ -1,0 +1,167 @@
+//! What the control socket says, as JSON. These types are the interface: the core's own types can change without it.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The program's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// How long it has run.
+    pub uptime_seconds: u64,
+    /// Worker threads.
+    pub workers: u8,
+    /// Name of the TUN device.
+    pub tun: String,
+    /// LAN interfaces, in the order of the configuration.
+    pub lans: Vec<LanReport>,
+    /// Uplinks, in the order of the configuration.
+    pub uplinks: Vec<UplinkReport>,
+    /// All workers together.
+    pub engine: EngineReport,
+}
+
+/// One LAN interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LanReport {
+    /// Its name.
+    pub interface: String,
+    /// How packets are taken from it: `tun` or `packet`; nothing while the interface is missing.
+    pub capture: Option<String>,
+    /// `up`, `down` or `missing`.
+    pub state: String,
+    /// The router's address there.
+    pub address: Option<Ipv4Addr>,
+}
+
+/// One uplink.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UplinkReport {
+    /// Its name.
+    pub name: String,
+    /// Its interface.
+    pub interface: String,
+    /// `up`, `connecting`, `no-carrier` or `missing`.
+    pub state: String,
+    /// Our address on it, with its prefix length.
+    pub address: String,
+    /// Who takes our packets.
+    pub gateway: String,
+    /// The gateway's Ethernet address, once it has answered.
+    pub gateway_mac: Option<String>,
+    /// Its share of new flows, relative to the others.
+    pub weight: u32,
+    /// Flows that live on it now.
+    pub flows: u64,
+    /// What was sent.
+    pub out: TrafficReport,
+    /// What came back and went to the LAN.
+    #[serde(rename = "in")]
+    pub back: TrafficReport,
+    /// Packets not forwarded, by reason; only reasons that occurred.
+    pub drops: BTreeMap<String, u64>,
+}
+
+/// Packets and bytes since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficReport {
+    /// Packets, as the wire carries them.
+    pub packets: u64,
+    /// Bytes of IP packets.
+    pub bytes: u64,
+    /// The rate over the last second or so.
+    pub bits_per_second: u64,
+}
+
+/// All workers together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EngineReport {
+    /// Flows alive now.
+    pub flows: u64,
+    /// Flows made since the start.
+    pub flows_created: u64,
+    /// Packets that a worker gave to another.
+    pub handed_over: u64,
+    /// Packets received.
+    pub received: u64,
+    /// Batches that they came in.
+    pub batches: u64,
+    /// Packets in a batch.
+    pub mean_batch: f64,
+    /// Packets from the LAN dropped before they had an uplink, by reason; only reasons that occurred.
+    pub drops: BTreeMap<String, u64>,
+}
+
+/// `GET /v1/flows`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowsReport {
+    /// The flows found.
+    pub flows: Vec<FlowReport>,
+    /// Whether the limit was reached, so that there may be more.
+    pub limited: bool,
+}
+
+/// One flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowReport {
+    /// `tcp`, `udp` or `icmp`.
+    pub protocol: String,
+    /// The LAN host and its port (or ICMP identifier).
+    pub host: String,
+    /// The far end.
+    pub remote: String,
+    /// The host as the far end sees it.
+    pub external: String,
+    /// Name of its uplink.
+    pub uplink: String,
+    /// Where it is in its life.
+    pub state: String,
+    /// What was sent.
+    pub out: FlowTraffic,
+    /// What came back.
+    #[serde(rename = "in")]
+    pub back: FlowTraffic,
+    /// How long it has lived.
+    pub age_seconds: u64,
+    /// How long it is remembered if nothing more comes.
+    pub expires_in_seconds: u64,
+}
+
+/// Packets and bytes of a flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowTraffic {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Any answer other than 200.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorReport {
+    /// What is wrong, and what would be right.
+    pub error: String,
+}
+
+/// The query of `GET /v1/flows`. Everything that is set must match.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlowsQuery {
+    /// Only flows of this LAN host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Ipv4Addr>,
+    /// Only flows on the uplink of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<String>,
+    /// Only flows of `tcp`, `udp` or `icmp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// At most so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}

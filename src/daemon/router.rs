@@ -1,0 +1,293 @@
+//! The loop: takes one event after the other and does what follows from it.
+//!
+//! What follows from a change of the machine is always found out by asking "how should it be now?" ([`super::settle`]),
+//! not by undoing the last step, so an event that came twice, late or out of order does no harm.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ipnet::Ipv4Net;
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tracing::{error, info, warn};
+
+use super::control::{Control, Request};
+use super::event::{Event, Signals};
+use super::lan::LanState;
+use super::rates::Rates;
+use super::report::{FlowsQuery, FlowsReport, StatusReport};
+use super::settle::TunState;
+use super::uplink::UplinkState;
+use super::{DaemonError, control_socket, engine, status};
+use crate::config::{self, Config};
+use crate::flow::Timestamp;
+use crate::host::{Host, HostEvent, HostEvents};
+use crate::io::{self, WorkerFailure, Workers};
+use crate::placement::{Lan, LanId, LanLink, Snapshot, UplinkId};
+use crate::sys::bpf::Program;
+use crate::sys::{affinity, clock};
+use crate::wire::PacketBuffer;
+
+/// EtherType of ARP.
+const ETHERTYPE_ARP: u16 = 0x0806;
+/// Frames for the daemon that may wait; more are dropped and counted.
+const WAITING_FRAMES: usize = 256;
+/// A burst of changed routes and addresses is looked at once, this much after the first.
+const REFRESH_DELAY: Duration = Duration::from_millis(100);
+/// A step that failed is tried again after this.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+/// How often the counters are looked at for rates.
+const TICK: Duration = Duration::from_secs(1);
+/// Flows are listed page by page; an answer that takes longer than this is not given.
+const LONGEST_LISTING: Duration = Duration::from_secs(5);
+
+/// All that the loop knows and holds. Dropped, the workers stop and their sockets close.
+pub(super) struct Router<'h> {
+    pub(super) path: PathBuf,
+    pub(super) config: Config,
+    pub(super) host: &'h mut Host,
+    pub(super) workers: Workers,
+    pub(super) worker_count: u8,
+    pub(super) uplink_guard: Program,
+    pub(super) uplinks: Vec<UplinkState>,
+    pub(super) lans: Vec<LanState>,
+    pub(super) tun: TunState,
+    pub(super) kernel_networks: Vec<Ipv4Net>,
+    /// When routes and addresses are to be looked at again.
+    pub(super) refresh_at: Option<Timestamp>,
+    /// When what failed is to be tried again.
+    pub(super) retry_at: Option<Timestamp>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    rates: Rates,
+    started: Timestamp,
+    events: HostEvents,
+    frames: mpsc::Receiver<(UplinkId, PacketBuffer)>,
+    failed: Pin<Box<dyn Future<Output = WorkerFailure> + Send>>,
+    ticks: Interval,
+}
+
+pub(super) fn now() -> Timestamp {
+    Timestamp::from(clock::monotonic())
+}
+
+/// Runs the router until a signal ends it. Whatever it did to the machine is in `host`'s journal.
+pub(super) async fn route(
+    path: &Path,
+    config: Config,
+    host: &mut Host,
+    mut signals: Signals,
+) -> Result<(), DaemonError> {
+    let socket = control_socket(&config.router.run_dir);
+    let mut router = Router::start(path, config, host).await?;
+    let mut control = Control::open(&socket).map_err(DaemonError::during(socket.display().to_string()))?;
+    info!(control = %socket.display(), "router is running");
+    let outcome = router.run(&mut control, &mut signals).await;
+    info!("router is stopping");
+    outcome
+}
+
+impl<'h> Router<'h> {
+    async fn start(path: &Path, config: Config, host: &'h mut Host) -> Result<Self, DaemonError> {
+        let processors = affinity::allowed_processors().map_or(1, |processors| processors.len());
+        let worker_count = config.router.workers.count(processors);
+        let engine = engine::build_engine(&config, worker_count)?;
+        let tun_name = config.lan.tun.clone();
+        let queues = io::open_tun(tun_name.as_str(), worker_count.get())
+            .map_err(DaemonError::during(format!("make the TUN device {tun_name}")))?;
+        let (to_daemon, frames) = mpsc::channel(WAITING_FRAMES);
+        let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+        let workers = Workers::spawn(engine, queues, Arc::clone(&snapshot), to_daemon)
+            .map_err(DaemonError::during("start the workers"))?;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let uplinks = (0..).zip(&config.uplinks).map(|(id, uplink)| UplinkState::new(UplinkId(id), uplink.clone()));
+        let lans = (1..).zip(&config.lan.interfaces).map(|(id, name)| LanState::new(LanId(id), name.clone()));
+        let mut router = Router {
+            path: path.to_owned(),
+            uplinks: uplinks.collect(),
+            lans: lans.collect(),
+            tun: TunState::default(),
+            uplink_guard: io::uplink_guard().map_err(DaemonError::during("load the uplinks' guard"))?,
+            worker_count: worker_count.get(),
+            kernel_networks: Vec::new(),
+            refresh_at: None,
+            retry_at: None,
+            snapshot,
+            rates: Rates::default(),
+            started: now(),
+            events: host.watch().await?,
+            frames,
+            failed: Box::pin(workers.failed()),
+            ticks,
+            workers,
+            config,
+            host,
+        };
+        router.settle_all().await?;
+        router.publish();
+        Ok(router)
+    }
+
+    async fn run(&mut self, control: &mut Control, signals: &mut Signals) -> Result<(), DaemonError> {
+        loop {
+            match self.next_event(control, signals).await? {
+                Event::Stop => return Ok(()),
+                Event::Reload => self.reload(),
+                Event::Host(event) => self.handle_host(event).await?,
+                Event::Frame(uplink, frame) => self.handle_frame(uplink, &frame),
+                Event::Control(request) => self.answer(request).await,
+                Event::Timeout => self.handle_timeout().await?,
+                Event::Tick => self.rates.sample(now(), status::sample(self.workers.counters(), &self.uplinks)),
+            }
+        }
+    }
+
+    async fn next_event(&mut self, control: &mut Control, signals: &mut Signals) -> Result<Event, DaemonError> {
+        let wait = self.poll_timeout().map(|due| due.since(now()));
+        let event = tokio::select! {
+            event = signals.next() => event,
+            event = self.events.next() => Event::Host(event.ok_or(DaemonError::Deaf)?),
+            Some((uplink, frame)) = self.frames.recv() => Event::Frame(uplink, frame),
+            request = control.next() => Event::Control(request),
+            () = sleep(wait.unwrap_or_default()), if wait.is_some() => Event::Timeout,
+            _ = self.ticks.tick() => Event::Tick,
+            failure = &mut self.failed => return Err(failure.into()),
+        };
+        Ok(event)
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        let lines = self.uplinks.iter().filter_map(|uplink| uplink.line.poll_timeout());
+        lines.chain(self.refresh_at).chain(self.retry_at).min()
+    }
+
+    async fn handle_timeout(&mut self) -> Result<(), DaemonError> {
+        let now = now();
+        for uplink in &mut self.uplinks {
+            uplink.line.handle_timeout(now);
+        }
+        if self.refresh_at.is_some_and(|due| due <= now) {
+            self.refresh_at = None;
+            let outcome = self.refresh().await;
+            self.survive(outcome, "routes and addresses not taken over");
+        }
+        if self.retry_at.is_some_and(|due| due <= now) {
+            self.retry_at = None;
+            self.settle_interfaces().await;
+        }
+        self.publish();
+        Ok(())
+    }
+
+    async fn handle_host(&mut self, event: HostEvent) -> Result<(), DaemonError> {
+        match event {
+            HostEvent::InterfaceAdded(interface) | HostEvent::InterfaceChanged(interface) => {
+                let name = interface.name.clone();
+                self.note_interface(&name, Some(interface));
+                self.settle_interfaces().await;
+            }
+            HostEvent::InterfaceRemoved { name, .. } if name == self.config.lan.tun.as_str() => {
+                return Err(DaemonError::TunRemoved { interface: name });
+            }
+            HostEvent::InterfaceRemoved { name, index } => {
+                if self.is_there(&name, index) {
+                    self.note_interface(&name, None);
+                    self.settle_interfaces().await;
+                }
+            }
+            HostEvent::AddressesChanged { .. } | HostEvent::RoutesChanged => self.refresh_soon(),
+            HostEvent::RulesChanged | HostEvent::Resync => {
+                self.tun.stale = true;
+                self.refresh_soon();
+            }
+        }
+        self.publish();
+        Ok(())
+    }
+
+    pub(super) fn refresh_soon(&mut self) {
+        self.refresh_at.get_or_insert(now() + REFRESH_DELAY);
+    }
+
+    /// Logs a step that failed while the router runs, and has it tried again. An interface that vanished meanwhile is
+    /// not worth a word: an event of its own tells.
+    pub(super) fn survive(&mut self, outcome: Result<(), DaemonError>, what: &'static str) {
+        match outcome {
+            Err(error) if !error.is_gone() => {
+                error!(%error, "{what}");
+                self.retry_at.get_or_insert(now() + RETRY_DELAY);
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_frame(&mut self, id: UplinkId, frame: &PacketBuffer) {
+        if frame.ethertype() != Some(ETHERTYPE_ARP) {
+            return;
+        }
+        let Some(uplink) = self.uplinks.get_mut(id.index()) else { return };
+        let before = uplink.line.next_hop();
+        uplink.line.handle_packet(now(), frame.packet());
+        // Most ARP changes nothing that a worker reads.
+        if uplink.line.next_hop() == before { uplink.pump() } else { self.publish() }
+    }
+
+    /// Lets the lines speak, and gives the workers a new snapshot.
+    fn publish(&mut self) {
+        let now = now();
+        for uplink in &mut self.uplinks {
+            uplink.update_line(now);
+            uplink.pump();
+        }
+        let tun = self.tun.prepared.map(|(address, mtu)| Lan { id: LanId::TUN, link: LanLink::Tun, address, mtu });
+        self.snapshot.store(Arc::new(Snapshot {
+            uplinks: self.uplinks.iter().map(UplinkState::snapshot).collect(),
+            lans: std::iter::once(tun).chain(self.lans.iter().map(LanState::snapshot)).collect(),
+            kernel_networks: self.kernel_networks.clone(),
+        }));
+    }
+
+    fn reload(&self) {
+        let config = self.path.display();
+        match config::load(&self.path) {
+            Err(error) => error!(%config, %error, "configuration is wrong and was not loaded"),
+            Ok(new) if new == self.config => info!(%config, "configuration is unchanged"),
+            Ok(_) => warn!(%config, "configuration is right; this version needs a restart to apply it"),
+        }
+    }
+
+    async fn answer(&mut self, request: Request) {
+        // Whoever asked may have gone away.
+        match request {
+            Request::Status(answer) => drop(answer.send(self.status())),
+            Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
+        }
+    }
+
+    fn status(&self) -> StatusReport {
+        let counters = self.workers.counters();
+        StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: now().since(self.started).as_secs(),
+            workers: self.worker_count,
+            tun: self.config.lan.tun.to_string(),
+            lans: self.lans.iter().map(status::lan).collect(),
+            uplinks: self.uplinks.iter().map(|uplink| status::uplink(uplink, counters, &self.rates)).collect(),
+            engine: status::engine(counters),
+        }
+    }
+
+    async fn flows(&self, query: &FlowsQuery) -> Result<FlowsReport, String> {
+        let (filter, limit) = status::filter(query, &self.config.uplinks)?;
+        let listing = self.workers.list_flows(filter, limit + 1);
+        match tokio::time::timeout(LONGEST_LISTING, listing).await {
+            Ok(found) => Ok(status::flows(found, limit, &self.config.uplinks)),
+            Err(_) => Err("the workers are too busy to list so many flows; ask for fewer with limit".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Bringing the machine to what it should be now: sockets on every interface that is there, guards and routes around
+//! them. Every step may be done again at any time.
+
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+
+use tracing::{info, warn};
+
+use super::DaemonError;
+use super::lan::Mode;
+use super::router::{Router, now};
+use crate::host::{HostWarning, Interface, LanCapture};
+use crate::io::{self, FrameSender};
+
+/// Longest packet of the TUN device while no LAN interface has said more.
+const LEAST_TUN_MTU: u32 = 1_500;
+
+/// The TUN device.
+#[derive(Debug, Default)]
+pub(super) struct TunState {
+    /// The address that the router's own packets get, and the MTU, once it is prepared.
+    pub(super) prepared: Option<(Ipv4Addr, u16)>,
+    /// Somebody took a rule of ours away: prepare it again, and the LANs that are led to it.
+    pub(super) stale: bool,
+}
+
+impl Router<'_> {
+    /// At the start: everything that is there, and any failure is the end.
+    pub(super) async fn settle_all(&mut self) -> Result<(), DaemonError> {
+        for interface in self.host.interfaces().await? {
+            let name = interface.name.clone();
+            self.note_interface(&name, Some(interface));
+        }
+        // First the uplinks: their networks are not the kernel's from then on.
+        for index in 0..self.uplinks.len() {
+            if self.uplinks[index].interface.is_none() {
+                let config = &self.uplinks[index].config;
+                warn!(uplink = %config.name, interface = %config.interface, "interface is not there yet");
+            }
+            tolerate_gone(self.settle_uplink(index).await)?;
+        }
+        for lan in self.lans.iter().filter(|lan| lan.interface.is_none()) {
+            warn!(interface = %lan.name, "LAN interface is not there yet");
+        }
+        tolerate_gone(self.refresh().await)
+    }
+
+    /// While the router runs: everything that is there; what fails is logged and tried again.
+    pub(super) async fn settle_interfaces(&mut self) {
+        for index in 0..self.uplinks.len() {
+            let outcome = self.settle_uplink(index).await;
+            self.survive(outcome, "uplink cannot be used");
+        }
+        for index in 0..self.lans.len() {
+            let outcome = self.settle_lan(index).await;
+            self.survive(outcome, "LAN interface cannot be used");
+        }
+    }
+
+    /// Takes in how an interface is; `None`: it is gone. An interface with another number is another interface.
+    pub(super) fn note_interface(&mut self, name: &str, interface: Option<Interface>) {
+        let index = interface.as_ref().map(|interface| interface.index);
+        if let Some(uplink) = self.uplinks.iter_mut().find(|uplink| uplink.config.interface.as_str() == name) {
+            if uplink.interface.as_ref().map(|known| known.index) != index && uplink.interface.is_some() {
+                self.workers.detach_uplink(uplink.id);
+                uplink.sender = None;
+                uplink.prepared = false;
+                // Told to the line even if the new one comes at once: its gateway is to be asked for again.
+                uplink.interface = None;
+                uplink.update_line(now());
+            }
+            uplink.interface = interface;
+        } else if let Some(lan) = self.lans.iter_mut().find(|lan| lan.name.as_str() == name) {
+            if lan.interface.as_ref().map(|known| known.index) != index {
+                self.workers.detach_lan(lan.id);
+                (lan.open, lan.mode, lan.address) = (false, None, None);
+                // Its address may be there already, and no event may come for that.
+                self.refresh_at.get_or_insert(now());
+            }
+            lan.interface = interface;
+        }
+    }
+
+    /// Whether the interface that we know by this name has this number.
+    pub(super) fn is_there(&self, name: &str, index: u32) -> bool {
+        let uplinks = self.uplinks.iter().filter(|uplink| uplink.config.interface.as_str() == name);
+        let lans = self.lans.iter().filter(|lan| lan.name.as_str() == name);
+        let known = uplinks.filter_map(|uplink| uplink.interface.as_ref());
+        known.chain(lans.filter_map(|lan| lan.interface.as_ref())).any(|interface| interface.index == index)
+    }
+
+    async fn settle_uplink(&mut self, index: usize) -> Result<(), DaemonError> {
+        let uplink = &mut self.uplinks[index];
+        let Some(interface) = uplink.interface.clone() else { return Ok(()) };
+        if !uplink.prepared {
+            if !interface.is_ethernet() {
+                return Err(DaemonError::UplinkNotEthernet { interface: interface.name });
+            }
+            log(&self.host.prepare_uplink(&interface, self.uplink_guard.as_fd()).await?);
+            uplink.prepared = true;
+            // It is up now.
+            uplink.interface = Some(self.host.interface(&interface.name).await?);
+            self.refresh_soon();
+        }
+        let uplink = &mut self.uplinks[index];
+        let is_up = uplink.interface.as_ref().is_some_and(|interface| interface.up);
+        if is_up && uplink.sender.is_none() {
+            let failed = |action| DaemonError::during(format!("{}: {action}", interface.name));
+            let ports = io::open_uplink(interface.index, self.worker_count).map_err(failed("open packet sockets"))?;
+            uplink.sender = Some(FrameSender::open(interface.index).map_err(failed("open a packet socket"))?);
+            self.workers.attach_uplink(uplink.id, ports);
+            info!(uplink = %uplink.config.name, interface = %interface.name, index = interface.index, "uplink attached");
+        } else if !is_up && uplink.sender.is_some() {
+            uplink.sender = None;
+            self.workers.detach_uplink(uplink.id);
+        }
+        Ok(())
+    }
+
+    async fn settle_lan(&mut self, index: usize) -> Result<(), DaemonError> {
+        let lan = &self.lans[index];
+        let (Some(interface), Some(address)) = (lan.interface.clone(), lan.address) else { return Ok(()) };
+        // Nothing is led to the TUN device before it is ready.
+        if self.tun.prepared.is_none() {
+            return Ok(());
+        }
+        if lan.mode.is_none() {
+            let mode = Mode::choose(self.config.lan.capture, &interface)?;
+            self.prepare_lan(&interface, mode).await?;
+            self.lans[index].mode = Some(mode);
+            let capture = mode.name();
+            info!(interface = %interface.name, index = interface.index, %address, capture, "LAN interface attached");
+        }
+        let lan = &mut self.lans[index];
+        if lan.mode == Some(Mode::Packet) && lan.open != interface.up {
+            if interface.up {
+                let ports = io::open_lan(interface.index, self.worker_count, &self.kernel_networks);
+                let failed = DaemonError::during(format!("{}: open packet sockets", interface.name));
+                self.workers.attach_lan(lan.id, ports.map_err(failed)?);
+            } else {
+                self.workers.detach_lan(lan.id);
+            }
+            lan.open = interface.up;
+        }
+        Ok(())
+    }
+
+    async fn prepare_lan(&mut self, interface: &Interface, mode: Mode) -> Result<(), DaemonError> {
+        let warnings = match mode {
+            Mode::Tun => self.host.prepare_lan(interface, LanCapture::Tun).await?,
+            Mode::Packet => {
+                let guard = self.lan_guard(interface)?;
+                self.host.prepare_lan(interface, LanCapture::Packet { guard: guard.as_fd() }).await?
+            }
+        };
+        log(&warnings);
+        Ok(())
+    }
+
+    fn lan_guard(&self, interface: &Interface) -> Result<crate::sys::bpf::Program, DaemonError> {
+        let failed = DaemonError::during(format!("{}: load the ingress guard", interface.name));
+        io::lan_guard(&self.kernel_networks).map_err(failed)
+    }
+
+    /// Looks at routes and addresses anew, and takes over what changed.
+    pub(super) async fn refresh(&mut self) -> Result<(), DaemonError> {
+        for index in 0..self.lans.len() {
+            let Some(interface) = self.lans[index].interface.clone() else { continue };
+            let address = self.host.lan_address(&interface).await?.map(|network| network.addr());
+            if address.is_none() {
+                warn!(interface = %interface.name, "LAN interface has no IPv4 address yet");
+            }
+            self.lans[index].address = address;
+        }
+        let networks = self.host.kernel_networks().await?;
+        let changed = networks != self.kernel_networks;
+        self.kernel_networks = networks;
+        self.settle_tun().await?;
+        if changed {
+            self.renew_guards().await?;
+        }
+        for index in 0..self.lans.len() {
+            self.settle_lan(index).await?;
+        }
+        Ok(())
+    }
+
+    /// Prepares the TUN device when the address that the router's own packets get is new.
+    async fn settle_tun(&mut self) -> Result<(), DaemonError> {
+        let mtu = self.lans.iter().filter_map(|lan| lan.interface.as_ref()).map(|interface| interface.mtu).max();
+        let mtu = u16::try_from(mtu.unwrap_or(0).max(LEAST_TUN_MTU)).unwrap_or(u16::MAX);
+        let Some(address) = self.lans.iter().find_map(|lan| lan.address) else { return Ok(()) };
+        if self.tun.prepared == Some((address, mtu)) && !self.tun.stale {
+            return Ok(());
+        }
+        self.host.prepare_tun(self.config.lan.tun.as_str(), address, mtu).await?;
+        self.tun.prepared = Some((address, mtu));
+        if std::mem::take(&mut self.tun.stale) {
+            for lan in self.lans.iter().filter(|lan| lan.mode == Some(Mode::Tun)) {
+                let Some(interface) = &lan.interface else { continue };
+                log(&self.host.prepare_lan(interface, LanCapture::Tun).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the LAN interfaces guards and sockets that know the new kernel networks.
+    async fn renew_guards(&mut self) -> Result<(), DaemonError> {
+        for index in 0..self.lans.len() {
+            let lan = &self.lans[index];
+            let Some(interface) = lan.interface.clone().filter(|_| lan.mode == Some(Mode::Packet)) else { continue };
+            let guard = self.lan_guard(&interface)?;
+            self.host.replace_lan_guard(&interface, guard.as_fd()).await?;
+            // Opened anew by `settle_lan`, with the new filter.
+            self.lans[index].open = false;
+        }
+        Ok(())
+    }
+}
+
+fn log(warnings: &[HostWarning]) {
+    for warning in warnings {
+        warn!(%warning, "machine is not quite as it should be");
+    }
+}
+
+/// An interface that vanishes while we start comes back by an event.
+fn tolerate_gone(outcome: Result<(), DaemonError>) -> Result<(), DaemonError> {
+    match outcome {
+        Err(error) if error.is_gone() => Ok(()),
+        outcome => outcome,
+    }
+}

@@ -1,0 +1,142 @@
+//! Answers to questions: from the counters and the lines to the reports.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::lan::LanState;
+use super::rates::{Rates, Sample};
+use super::report::{
+    EngineReport, FlowReport, FlowTraffic, FlowsQuery, FlowsReport, LanReport, TrafficReport, UplinkReport,
+};
+use super::uplink::UplinkState;
+use crate::config::Uplink;
+use crate::engine::counters::DropCounters;
+use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
+use crate::flow::Protocol;
+use crate::placement::UplinkId;
+
+/// Flows that are listed when nobody says how many.
+const DEFAULT_LIMIT: usize = 1_000;
+/// Most flows that one answer lists.
+const MOST_FLOWS: usize = 1_000_000;
+
+type Counters = [Arc<WorkerCounters>];
+
+/// The sum over all workers of one of their counters.
+fn sum(counters: &Counters, read: impl Fn(&WorkerCounters) -> u64) -> u64 {
+    counters.iter().map(|worker| read(worker)).fold(0, u64::wrapping_add)
+}
+
+/// The drops of all workers, by name; only reasons that occurred.
+fn drops(counters: &Counters, of: impl Fn(&WorkerCounters) -> &DropCounters) -> BTreeMap<String, u64> {
+    let count = |reason: DropReason| sum(counters, |worker| of(worker).value(reason));
+    let all = DropReason::ALL.iter().map(|reason| (reason.name().to_owned(), count(*reason)));
+    all.filter(|(_, packets)| *packets > 0).collect()
+}
+
+/// The totals of all workers.
+pub(super) fn engine(counters: &Counters) -> EngineReport {
+    let received = sum(counters, |worker| worker.received.value());
+    let batches = sum(counters, |worker| worker.batches.value());
+    #[expect(clippy::cast_precision_loss, reason = "a mean to show, not to reckon with")]
+    let mean_batch = if batches == 0 { 0.0 } else { received as f64 / batches as f64 };
+    EngineReport {
+        flows: sum(counters, |worker| worker.flows.value()),
+        flows_created: sum(counters, |worker| worker.flows_created.value()),
+        handed_over: sum(counters, |worker| worker.handed_over.value()),
+        received,
+        batches,
+        mean_batch,
+        drops: drops(counters, |worker| &worker.lan_drops),
+    }
+}
+
+/// Bytes out and in of `uplinks` uplinks, now.
+pub(super) fn sample(counters: &Counters, uplinks: &[UplinkState]) -> Sample {
+    let bytes = |uplink: &UplinkState| {
+        let of = |read: fn(&UplinkCounters) -> u64| sum(counters, |worker| read(worker.uplink(uplink.id)));
+        (of(|uplink| uplink.out_bytes.value()), of(|uplink| uplink.in_bytes.value()))
+    };
+    uplinks.iter().map(bytes).collect()
+}
+
+/// One uplink.
+pub(super) fn uplink(uplink: &UplinkState, counters: &Counters, rates: &Rates) -> UplinkReport {
+    let of = |read: fn(&UplinkCounters) -> u64| sum(counters, |worker| read(worker.uplink(uplink.id)));
+    let (out_rate, in_rate) = rates.of(uplink.id.index());
+    UplinkReport {
+        name: uplink.config.name.to_string(),
+        interface: uplink.config.interface.to_string(),
+        state: uplink.line.availability().name().to_owned(),
+        address: uplink.config.address.to_string(),
+        gateway: uplink.config.gateway.to_string(),
+        gateway_mac: uplink.line.next_hop().map(|(gateway, _)| gateway.to_string()),
+        weight: uplink.config.weight.get(),
+        flows: of(|uplink| uplink.flows.value()),
+        out: TrafficReport {
+            packets: of(|uplink| uplink.out_packets.value()),
+            bytes: of(|uplink| uplink.out_bytes.value()),
+            bits_per_second: out_rate,
+        },
+        back: TrafficReport {
+            packets: of(|uplink| uplink.in_packets.value()),
+            bytes: of(|uplink| uplink.in_bytes.value()),
+            bits_per_second: in_rate,
+        },
+        drops: drops(counters, |worker| &worker.uplink(uplink.id).drops),
+    }
+}
+
+/// One LAN interface.
+pub(super) fn lan(lan: &LanState) -> LanReport {
+    LanReport {
+        interface: lan.name.to_string(),
+        capture: lan.mode.map(|mode| mode.name().to_owned()),
+        state: lan.state().to_owned(),
+        address: lan.address,
+    }
+}
+
+/// What a query asks for, and at most how many; or what is wrong with it.
+pub(super) fn filter(query: &FlowsQuery, uplinks: &[Uplink]) -> Result<(FlowFilter, usize), String> {
+    let uplink = query.uplink.as_ref().map(|name| uplink_named(name, uplinks)).transpose()?;
+    let protocol = query.protocol.as_ref().map(|name| protocol_named(name)).transpose()?;
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).min(MOST_FLOWS);
+    Ok((FlowFilter { host: query.host, uplink, protocol }, limit))
+}
+
+fn uplink_named(name: &str, uplinks: &[Uplink]) -> Result<UplinkId, String> {
+    let found = (0..).zip(uplinks).find(|(_, uplink)| uplink.name.as_str() == name);
+    found.map(|(id, _)| UplinkId(id)).ok_or_else(|| {
+        let names: Vec<_> = uplinks.iter().map(|uplink| uplink.name.as_str()).collect();
+        format!("there is no uplink named \"{}\"; there are {}", name.escape_debug(), names.join(", "))
+    })
+}
+
+fn protocol_named(name: &str) -> Result<Protocol, String> {
+    let found = Protocol::ALL.into_iter().find(|protocol| protocol.to_string() == name);
+    found.ok_or_else(|| format!("unknown protocol \"{}\"; one of icmp, tcp, udp", name.escape_debug()))
+}
+
+/// The flows found, one more than `limit` if there are more.
+pub(super) fn flows(mut found: Vec<FlowListing>, limit: usize, uplinks: &[Uplink]) -> FlowsReport {
+    let limited = found.len() > limit;
+    found.truncate(limit);
+    FlowsReport { flows: found.iter().map(|flow| self::flow(flow, uplinks)).collect(), limited }
+}
+
+fn flow(flow: &FlowListing, uplinks: &[Uplink]) -> FlowReport {
+    let traffic = |(packets, bytes)| FlowTraffic { packets, bytes };
+    FlowReport {
+        protocol: flow.tuple.protocol.to_string(),
+        host: flow.tuple.source.to_string(),
+        remote: flow.tuple.destination.to_string(),
+        external: flow.external.to_string(),
+        uplink: uplinks.get(flow.uplink.index()).map(|uplink| uplink.name.to_string()).unwrap_or_default(),
+        state: flow.state.name().to_owned(),
+        out: traffic(flow.out),
+        back: traffic(flow.back),
+        age_seconds: flow.age.as_secs(),
+        expires_in_seconds: flow.expires_in.as_secs(),
+    }
+}

@@ -1,0 +1,167 @@
+//! Internet to LAN. The stages mirror those of `outbound`.
+
+use std::net::Ipv4Addr;
+
+use super::drop_reason::DropReason;
+use super::outbound::{FlowPacket, finish, may_cut, owner_of_address, rewrite};
+use super::outbox::{Egress, Outbox};
+use super::parse::{self, Content, Ports, Way};
+use super::refusal::{is_one_host, write_lan_header};
+use super::worker::{Context, Filtering, Verdict, Worker};
+use crate::flow::direction::Direction;
+use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
+use crate::flow::tcp::TcpTracker;
+use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
+use crate::nat::Mapping;
+use crate::placement::{Lan, LanId, Snapshot, UplinkId};
+use crate::wire::icmp::ErrorKind;
+use crate::wire::{AddressField, MacAddress, PacketBuffer};
+
+impl Worker {
+    /// Takes a packet from an uplink to its verdict.
+    pub(super) fn inbound(
+        &mut self,
+        context: Context<'_>,
+        uplink_id: UplinkId,
+        ports: Option<Ports>,
+        packet: &mut PacketBuffer,
+        out: &mut Outbox,
+    ) -> Verdict {
+        // 2. Read it.
+        if packet.ethertype() == Some(parse::ETHERTYPE_ARP) {
+            return Verdict::Daemon(uplink_id);
+        }
+        let parsed = match parse::parse(packet, Way::Inbound) {
+            Ok(parsed) => parsed,
+            Err(reason) => return Verdict::Drop(reason),
+        };
+        let Some((uplink, external)) = addressed(context.snapshot, uplink_id, parsed.ip.destination) else {
+            return Verdict::Drop(DropReason::NoMapping);
+        };
+        let (protocol, ports, segment) = match parsed.content {
+            Content::Flow { protocol, ports, segment } => (protocol, ports, segment),
+            Content::LaterFragment(protocol) => match ports {
+                Some(ports) => (protocol, ports, None),
+                None => return Verdict::Drop(DropReason::FragmentDropped),
+            },
+            Content::IcmpError => return self.inbound_error(context, uplink_id, &parsed, packet),
+        };
+        if let Err(owner) = self.check_owner(ports.destination) {
+            return Verdict::Handoff(owner);
+        }
+
+        // 3. Look the flow up, from the external port to the host; 4. or make it.
+        let mapping = Mapping { protocol, uplink: uplink_id, external_port: ports.destination };
+        let Some(internal) = self.mappings.internal(mapping) else {
+            return Verdict::Drop(DropReason::NoMapping);
+        };
+        let remote = EndpointV4 { address: parsed.ip.source, port: ports.source };
+        let flow = FlowPacket { key: FlowKey { protocol, internal, remote }, parsed, segment };
+        let id = match self.find_live(context.now, &flow.key) {
+            Some(id) => id,
+            None => match self.open_inbound(context, mapping, &flow) {
+                Ok(id) => id,
+                Err(reason) => return Verdict::Drop(reason),
+            },
+        };
+
+        // 5. Follow it.
+        let body = &self.table.record(id).body;
+        if body.uplink != uplink_id.0 || body.external_port != mapping.external_port {
+            // The same two ends speak over another line: a connection never crosses lines.
+            return Verdict::Drop(DropReason::Filtered);
+        }
+        let Some((lan, host)) = way_to_host(context.snapshot, body.lan, body.lan_mac) else {
+            return Verdict::Drop(DropReason::SendFailed);
+        };
+        if parsed.ip.ttl <= 1 {
+            self.refuse_remote(context, (uplink, external), (packet, &parsed), ErrorKind::TimeExceeded, out);
+            return Verdict::Drop(DropReason::TtlExceeded);
+        }
+        if parsed.longest_piece(packet.vnet.segmentation) > usize::from(lan.mtu) && !may_cut(packet, &parsed) {
+            let kind = ErrorKind::FragmentationNeeded { mtu: lan.mtu };
+            self.refuse_remote(context, (uplink, external), (packet, &parsed), kind, out);
+            return Verdict::Drop(DropReason::TooBig);
+        }
+        if let Err(reason) = self.follow_inbound(context, id, &flow, packet) {
+            return Verdict::Drop(reason);
+        }
+
+        // 6. Rewrite the destination. 7. Offload: the maximum segment size.
+        let mtu = uplink.mtu.min(lan.mtu);
+        rewrite(packet, &flow, AddressField::Destination, parsed.ip.destination, internal, mtu);
+
+        // 8. Link header. 9. Send.
+        write_lan_header(packet, lan, host);
+        finish(packet, &parsed, lan.mtu, Egress::Lan(lan.id), out)
+    }
+
+    /// Makes a flow for somebody whom the host has not sent to, if the filter lets him in (RFC 4787 section 5).
+    fn open_inbound(
+        &mut self,
+        context: Context<'_>,
+        mapping: Mapping,
+        flow: &FlowPacket,
+    ) -> Result<FlowId, DropReason> {
+        if self.settings.filtering == Filtering::AddressAndPort {
+            return Err(DropReason::Filtered);
+        }
+        if !is_one_host(flow.parsed.ip.source) {
+            return Err(DropReason::BadSource);
+        }
+        let mut record = FlowV4::new(flow.key);
+        if mapping.protocol == Protocol::Tcp {
+            let segment = flow.segment.ok_or(DropReason::FragmentDropped)?;
+            record.body.tcp = TcpTracker::open(&segment, false).ok_or(DropReason::TcpNoConnection)?;
+        }
+        // The kernel knows the way to the host; once that answers, so does the record.
+        record.body.lan = LanId::TUN.0;
+        record.body.uplink = mapping.uplink.0;
+        record.body.external_port = mapping.external_port;
+        record.body.created = Tick::at(context.now);
+        record.body.flags = FLAG_INBOUND;
+        if owner_of_address(context.snapshot, flow.key.remote.address).is_some() {
+            record.body.flags |= FLAG_HAIRPIN;
+        }
+        self.add_flow(record, mapping)
+    }
+
+    fn follow_inbound(
+        &mut self,
+        context: Context<'_>,
+        id: FlowId,
+        flow: &FlowPacket,
+        packet: &PacketBuffer,
+    ) -> Result<(), DropReason> {
+        let record = self.table.record_mut(id);
+        let direction = if record.has(FLAG_INBOUND) { Direction::Original } else { Direction::Reply };
+        let lifetime = Self::track(record, direction, flow.segment)?;
+        let (packets, bytes) = flow.parsed.wire_load(packet.vnet.segmentation);
+        let body = &mut record.body;
+        body.expires = Tick::after(context.now + lifetime);
+        body.in_packets += packets;
+        body.in_bytes += bytes;
+        if direction == Direction::Reply {
+            body.flags |= FLAG_REPLIED;
+        }
+        let counters = self.counters.uplink(UplinkId(body.uplink));
+        counters.in_packets.add(packets);
+        counters.in_bytes.add(bytes);
+        Ok(())
+    }
+}
+
+/// The uplink, if `destination` is its address.
+fn addressed(
+    snapshot: &Snapshot,
+    uplink: UplinkId,
+    destination: Ipv4Addr,
+) -> Option<(&crate::placement::Uplink, Ipv4Addr)> {
+    let uplink = snapshot.uplink(uplink)?;
+    (uplink.external == Some(destination)).then_some((uplink, destination))
+}
+
+/// The LAN-side port that a host is behind, and its Ethernet address there.
+pub(super) fn way_to_host(snapshot: &Snapshot, lan: u8, mac: [u8; 6]) -> Option<(&Lan, MacAddress)> {
+    Some((snapshot.lan(LanId(lan))?, MacAddress(mac)))
+}

@@ -1,0 +1,269 @@
+//! LAN to internet. The stages mirror those of `inbound`.
+
+use super::drop_reason::DropReason;
+use super::outbox::{Egress, Outbox};
+use super::parse::{self, Content, Parsed, Ports, Way};
+use super::refusal::{is_one_host, write_uplink_header};
+use super::worker::{Context, Verdict, Worker};
+use crate::flow::direction::Direction;
+use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
+use crate::flow::tcp::TcpTracker;
+use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
+use crate::nat::Mapping;
+use crate::nat::translate::{self, Transport};
+use crate::placement::{LanId, Snapshot, Uplink, UplinkId, choose, is_eligible};
+use crate::wire::icmp::ErrorKind;
+use crate::wire::{AddressField, PacketBuffer, TcpFlags, TcpSegment, fragmentation, ipv4, tcp};
+
+/// IP and TCP headers without options: what the maximum segment size leaves of the MTU (RFC 9293 section 3.7.1).
+pub(super) const PLAIN_HEADERS: u16 = 40;
+
+/// A packet of a flow, read.
+pub(super) struct FlowPacket {
+    pub(super) key: FlowKey,
+    pub(super) parsed: Parsed,
+    pub(super) segment: Option<TcpSegment>,
+}
+
+impl Worker {
+    /// Takes a packet from a LAN to its verdict.
+    pub(super) fn outbound(
+        &mut self,
+        context: Context<'_>,
+        lan: LanId,
+        ports: Option<Ports>,
+        packet: &mut PacketBuffer,
+        out: &mut Outbox,
+    ) -> Verdict {
+        // 2. Read it.
+        let parsed = match parse::parse(packet, Way::Outbound) {
+            Ok(parsed) => parsed,
+            Err(reason) => return Verdict::Drop(reason),
+        };
+        let (protocol, ports, segment) = match parsed.content {
+            Content::Flow { protocol, ports, segment } => (protocol, ports, segment),
+            Content::LaterFragment(protocol) => match ports {
+                Some(ports) => (protocol, ports, None),
+                None => return Verdict::Drop(DropReason::FragmentDropped),
+            },
+            Content::IcmpError => return self.outbound_error(context, &parsed, packet),
+        };
+        if let Err(owner) = self.check_owner(ports.source) {
+            return Verdict::Handoff(owner);
+        }
+        if parsed.ip.ttl <= 1 {
+            self.refuse_host(context, lan, (packet, &parsed), ErrorKind::TimeExceeded, out);
+            return Verdict::Drop(DropReason::TtlExceeded);
+        }
+        let key = FlowKey {
+            protocol,
+            internal: EndpointV4 { address: parsed.ip.source, port: ports.source },
+            remote: EndpointV4 { address: parsed.ip.destination, port: ports.destination },
+        };
+        let flow = FlowPacket { key, parsed, segment };
+
+        // 3. Look the flow up; 4. or make it.
+        let known = self.find_live(context.now, &key);
+        let id = match known.map_or_else(|| self.open_outbound(context, &flow), Ok) {
+            Ok(id) => id,
+            Err(reason) => {
+                self.explain_refusal(context, lan, reason, (packet, &parsed), out);
+                return Verdict::Drop(reason);
+            }
+        };
+
+        // 5. Follow it.
+        let uplink_id = UplinkId(self.table.record(id).body.uplink);
+        let Some((uplink, external)) = usable(context.snapshot, uplink_id) else {
+            return Verdict::Drop(DropReason::UplinkDown);
+        };
+        if parsed.longest_piece(packet.vnet.segmentation) > usize::from(uplink.mtu) && !may_cut(packet, &parsed) {
+            let kind = ErrorKind::FragmentationNeeded { mtu: uplink.mtu };
+            self.refuse_host(context, lan, (packet, &parsed), kind, out);
+            return Verdict::Drop(DropReason::TooBig);
+        }
+        if let Err(reason) = self.follow_outbound(context, id, lan, &flow, packet) {
+            return Verdict::Drop(reason);
+        }
+
+        // 6. Rewrite the source. 7. Offload: the maximum segment size.
+        let record = self.table.record(id);
+        let new = EndpointV4 { address: external, port: record.body.external_port };
+        let is_hairpin = record.has(FLAG_HAIRPIN);
+        rewrite(packet, &flow, AddressField::Source, parsed.ip.source, new, uplink.mtu);
+
+        // 8. Link header. 9. Send.
+        if is_hairpin && let Some(target) = owner_of_address(context.snapshot, parsed.ip.destination) {
+            return Verdict::Hairpin(target);
+        }
+        if !write_uplink_header(packet, uplink) {
+            return Verdict::Drop(DropReason::UplinkDown);
+        }
+        finish(packet, &parsed, uplink.mtu, Egress::Uplink(uplink_id), out)
+    }
+
+    /// Makes a flow for the first packet of a connection: an uplink, a mapping, a record.
+    fn open_outbound(&mut self, context: Context<'_>, flow: &FlowPacket) -> Result<FlowId, DropReason> {
+        let key = flow.key;
+        check_route(context.snapshot, &flow.parsed)?;
+        let mut record = FlowV4::new(key);
+        if key.protocol == Protocol::Tcp {
+            let segment = flow.segment.ok_or(DropReason::FragmentDropped)?;
+            record.body.tcp = TcpTracker::open(&segment, false).ok_or(DropReason::TcpNoConnection)?;
+        }
+        if self.table.len() >= self.table.capacity() {
+            return Err(DropReason::TableFull);
+        }
+        let mapping = self.mapping_for(context.snapshot, key)?;
+        record.body.uplink = mapping.uplink.0;
+        record.body.external_port = mapping.external_port;
+        record.body.created = Tick::at(context.now);
+        if owner_of_address(context.snapshot, key.remote.address).is_some() {
+            record.body.flags |= FLAG_HAIRPIN;
+        }
+        self.add_flow(record, mapping)
+    }
+
+    /// The mapping of the host's endpoint (RFC 4787 REQ-1), if its uplink can still take new flows; else a new one on
+    /// the uplink that placement chooses, or on another that still has ports.
+    fn mapping_for(&mut self, snapshot: &Snapshot, key: FlowKey) -> Result<Mapping, DropReason> {
+        let existing = self.mappings.find(key.protocol, key.internal);
+        if let Some(mapping) = existing.filter(|mapping| snapshot.uplink(mapping.uplink).is_some_and(is_eligible)) {
+            return Ok(mapping);
+        }
+        let chosen = choose(&snapshot.uplinks, &self.load).ok_or(DropReason::NoUplink)?;
+        if let Some(mapping) = self.mappings.open(key.protocol, chosen, key.internal) {
+            return Ok(mapping);
+        }
+        let others = snapshot.uplinks.iter().filter(|uplink| uplink.id != chosen && is_eligible(uplink));
+        let mut opened = others.filter_map(|uplink| self.mappings.open(key.protocol, uplink.id, key.internal));
+        opened.next().ok_or(DropReason::NoPort)
+    }
+
+    fn follow_outbound(
+        &mut self,
+        context: Context<'_>,
+        id: FlowId,
+        lan: LanId,
+        flow: &FlowPacket,
+        packet: &PacketBuffer,
+    ) -> Result<(), DropReason> {
+        let record = self.table.record_mut(id);
+        let direction = if record.has(FLAG_INBOUND) { Direction::Reply } else { Direction::Original };
+        let lifetime = Self::track(record, direction, flow.segment)?;
+        let (packets, bytes) = flow.parsed.wire_load(packet.vnet.segmentation);
+        let body = &mut record.body;
+        body.expires = Tick::after(context.now + lifetime);
+        body.out_packets += packets;
+        body.out_bytes += bytes;
+        body.lan = lan.0;
+        body.lan_mac = packet.link_source().0;
+        if direction == Direction::Reply {
+            body.flags |= FLAG_REPLIED;
+        }
+        let counters = self.counters.uplink(UplinkId(body.uplink));
+        counters.out_packets.add(packets);
+        counters.out_bytes.add(bytes);
+        Ok(())
+    }
+
+    /// Tells the host why its connection cannot be made, where a specification wants that.
+    fn explain_refusal(
+        &mut self,
+        context: Context<'_>,
+        lan: LanId,
+        reason: DropReason,
+        refused: (&PacketBuffer, &Parsed),
+        out: &mut Outbox,
+    ) {
+        let kind = match reason {
+            // RFC 5508 REQ-8: no port left: ICMP type 3 code 13.
+            DropReason::NoPort | DropReason::TableFull => ErrorKind::AdministrativelyProhibited,
+            DropReason::NoUplink => ErrorKind::NetworkUnreachable,
+            _ => return,
+        };
+        self.refuse_host(context, lan, refused, kind, out);
+    }
+}
+
+/// Whether a first packet may go to the internet at all.
+fn check_route(snapshot: &Snapshot, parsed: &Parsed) -> Result<(), DropReason> {
+    let (source, destination) = (parsed.ip.source, parsed.ip.destination);
+    if !is_one_host(source) || owner_of_address(snapshot, source).is_some() {
+        return Err(DropReason::BadSource);
+    }
+    if !is_one_host(destination) || destination.is_link_local() {
+        return Err(DropReason::BadDestination);
+    }
+    if snapshot.kernel_networks.iter().any(|network| network.contains(&destination)) {
+        return Err(DropReason::LocalDestination);
+    }
+    Ok(())
+}
+
+/// The uplink that has an address for its own.
+pub(super) fn owner_of_address(snapshot: &Snapshot, address: std::net::Ipv4Addr) -> Option<UplinkId> {
+    snapshot.uplinks.iter().find(|uplink| uplink.external == Some(address)).map(|uplink| uplink.id)
+}
+
+/// An uplink that packets of its flows can use now, and its address.
+fn usable(snapshot: &Snapshot, id: UplinkId) -> Option<(&Uplink, std::net::Ipv4Addr)> {
+    let uplink = snapshot.uplink(id)?;
+    Some((uplink, uplink.external?))
+}
+
+/// Whether a packet that is too long may be cut here: no super-packet, and its sender allows it.
+pub(super) fn may_cut(packet: &PacketBuffer, parsed: &Parsed) -> bool {
+    !parsed.ip.dont_fragment && packet.vnet.segmentation.size().is_none()
+}
+
+/// Stages 6 and 7 of both directions: the endpoint, the time to live, and the maximum segment size of a SYN.
+pub(super) fn rewrite(
+    packet: &mut PacketBuffer,
+    flow: &FlowPacket,
+    field: AddressField,
+    old_address: std::net::Ipv4Addr,
+    new: EndpointV4,
+    mtu: u16,
+) {
+    let (checksum, headers) = (packet.vnet.checksum, &flow.parsed);
+    let transport = if headers.transport_header_length > 0 { Transport::Present(checksum) } else { Transport::Absent };
+    let bytes = packet.packet_mut();
+    let change = (old_address, new);
+    translate::replace_endpoint(bytes, headers.ip.header_length, flow.key.protocol, field, change, transport);
+    ipv4::decrement_ttl(bytes);
+    if flow.segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN)) {
+        let largest = mtu.saturating_sub(PLAIN_HEADERS);
+        let transport = &mut bytes[headers.ip.header_length..];
+        tcp::clamp_maximum_segment_size(transport, headers.transport_header_length, checksum, largest);
+    }
+}
+
+/// Stage 9 of both directions: sends the packet whole, or, where it may be cut and must, its pieces.
+pub(super) fn finish(
+    packet: &mut PacketBuffer,
+    parsed: &Parsed,
+    mtu: u16,
+    egress: Egress,
+    out: &mut Outbox,
+) -> Verdict {
+    if parsed.longest_piece(packet.vnet.segmentation) <= usize::from(mtu) {
+        return Verdict::Transmit(egress);
+    }
+    if fragmentation::finish_checksum(packet).is_none() {
+        return Verdict::Drop(DropReason::BadOffload);
+    }
+    let mut link_header = [0; 14];
+    let link_header = {
+        let present = packet.link_header();
+        link_header[..present.len()].copy_from_slice(present);
+        &link_header[..present.len()]
+    };
+    let mut pieces = Vec::new();
+    fragmentation::fragment(packet.packet(), &parsed.ip, mtu, || out.pool.take(), |piece| pieces.push(piece));
+    for mut piece in pieces {
+        piece.set_link_header(link_header);
+        out.transmit(egress, piece);
+    }
+    Verdict::Replaced
+}

@@ -1,0 +1,254 @@
+//! Making the workers, and the file that lets flows outlive the program.
+//!
+//! The slab of every worker lies in one file (on a tmpfs), behind a header that says for which boot, which uplinks and
+//! which layout it was written. At the start the flows of an earlier run are read from it, the file is laid out anew, and
+//! each flow is given to the worker that owns its port now, with the very mapping that it had. So the number of workers and the
+//! order of uplinks may change between runs; flows of a line that is gone, or has another address, are left behind.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::worker::{Parts, Settings, Worker, mapping_of};
+use crate::flow::hash::HashKey;
+use crate::flow::record::Tick;
+use crate::flow::{FlowTable, FlowV4, Timestamp};
+use crate::nat::{Mappings, PortSlice};
+use crate::placement::{Load, MAX_UPLINKS, WorkerId, owner_of_port};
+use crate::sys::mapped::{MappedFile, REGION_ALIGNMENT, Region};
+use crate::sys::slab::Slab;
+
+/// "potatoes", and the layout's version.
+const MAGIC: u64 = u64::from_be_bytes(*b"potatoes");
+const LAYOUT: u32 = 1;
+
+/// What makes an uplink the same one in the next run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UplinkIdentity {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its address.
+    pub external: Ipv4Addr,
+}
+
+/// What the workers are made from.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// The file that holds the flows; `None`: flows end with the program.
+    pub file: Option<PathBuf>,
+    /// Identifies the machine's boot: timestamps of another boot mean nothing.
+    pub boot_id: [u8; 16],
+    /// How many workers.
+    pub workers: u8,
+    /// Most flows of all workers together.
+    pub flows: usize,
+    /// The uplinks, in the order of their ids.
+    pub uplinks: Vec<UplinkIdentity>,
+    /// 32 random bytes: every hash key and changed port derives from them.
+    pub seed: [u8; 32],
+    /// What the operator has set.
+    pub settings: Settings,
+}
+
+/// The workers cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The file with the flows cannot be made or mapped.
+    #[error("cannot keep flows in {path}: {source}; the run_dir must be writable and have room for {bytes} bytes")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Bytes wanted.
+        bytes: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no memory for the flow table.
+    #[error("no memory for {flows} flows ({bytes} bytes): {source}; set [router] flows lower")]
+    Memory {
+        /// Flows wanted.
+        flows: usize,
+        /// Bytes wanted.
+        bytes: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No workers, no flows, or more uplinks than fit.
+    #[error("an engine needs at least one worker and one flow, and has at most {MAX_UPLINKS} uplinks")]
+    Bounds,
+}
+
+/// The file's header: one cache line, then the uplinks.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Header {
+    magic: u64,
+    layout: u32,
+    record_size: u32,
+    boot_id: [u8; 16],
+    region_length: u64,
+    workers: u64,
+    reserved: [u64; 2],
+    uplinks: [u64; MAX_UPLINKS],
+}
+
+const HEADER_LENGTH: usize = size_of::<Header>();
+const _: () = assert!(HEADER_LENGTH.is_multiple_of(REGION_ALIGNMENT), "slabs start on a cache line");
+
+/// A number that names an uplink from run to run.
+fn fingerprint(uplink: &UplinkIdentity) -> u64 {
+    let key = HashKey::new(u128::from(MAGIC) << 64 | 0x9e37_79b9_7f4a_7c15);
+    let start = key.hash(u32::from(uplink.external).into(), uplink.name.len() as u64);
+    uplink.name.bytes().fold(start, |hash, byte| key.hash(hash, byte.into()))
+}
+
+/// Makes the workers, with the flows of an earlier run where there are any. `now` tells which of those still live.
+///
+/// # Errors
+/// When the file or the memory cannot be had.
+pub fn open(config: &EngineConfig, now: Timestamp) -> Result<Vec<Worker>, EngineError> {
+    if config.workers == 0 || config.flows == 0 || config.uplinks.len() > MAX_UPLINKS {
+        return Err(EngineError::Bounds);
+    }
+    let survivors = config.file.as_deref().map_or_else(Vec::new, |path| read_flows(path, config, now));
+    let per_worker = config.flows.div_ceil(config.workers.into());
+    let region_length = Slab::<FlowV4>::region_length(per_worker);
+    let regions = map_regions(config, region_length)?;
+    let load = Arc::new(Load::default());
+    let mut random = ChaCha8Rng::from_seed(config.seed);
+    let mut workers: Vec<Worker> = (0..config.workers)
+        .map(WorkerId)
+        .zip(regions)
+        .map(|(id, region)| make_worker(config, id, Slab::new(region), &load, &mut random))
+        .collect();
+    for record in survivors {
+        let owner = owner_of_port(record.body.internal_port, config.workers);
+        workers[owner.index()].adopt(record);
+    }
+    Ok(workers)
+}
+
+fn make_worker(
+    config: &EngineConfig,
+    id: WorkerId,
+    slab: Slab<FlowV4>,
+    load: &Arc<Load>,
+    random: &mut ChaCha8Rng,
+) -> Worker {
+    let mut key = || HashKey::new(u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()));
+    let (flow_key, mapping_key) = (key(), key());
+    let slice = PortSlice::new(id, config.workers);
+    let own_random = ChaCha8Rng::from_rng(random);
+    Worker::new(Parts {
+        id,
+        workers: config.workers,
+        settings: config.settings,
+        table: FlowTable::new(slab, flow_key),
+        mappings: Mappings::new(slice, config.uplinks.len(), mapping_key, own_random),
+        load: Arc::clone(load),
+    })
+}
+
+/// A region for each worker, all zeros.
+fn map_regions(config: &EngineConfig, region_length: usize) -> Result<Vec<Region>, EngineError> {
+    let lengths = vec![region_length; config.workers.into()];
+    let slabs = region_length * lengths.len();
+    let Some(path) = &config.file else {
+        let memory = |source| EngineError::Memory { flows: config.flows, bytes: slabs, source };
+        return MappedFile::anonymous(slabs).and_then(|mapped| mapped.split(&lengths)).map_err(memory);
+    };
+    let bytes = HEADER_LENGTH + slabs;
+    let failed = |source| EngineError::File { path: path.clone(), bytes, source };
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let mut mapped = MappedFile::open(path, bytes).map_err(failed)?;
+    // A page of a full tmpfs cannot be written, and the attempt would end the program.
+    mapped.reserve().map_err(failed)?;
+    let mut header = Header {
+        magic: MAGIC,
+        layout: LAYOUT,
+        record_size: size_of::<FlowV4>() as u32,
+        boot_id: config.boot_id,
+        region_length: region_length as u64,
+        workers: config.workers.into(),
+        reserved: [0; 2],
+        uplinks: [0; MAX_UPLINKS],
+    };
+    for (place, uplink) in header.uplinks.iter_mut().zip(&config.uplinks) {
+        *place = fingerprint(uplink);
+    }
+    mapped.bytes_mut()[..HEADER_LENGTH].copy_from_slice(header.as_bytes());
+    let mut cuts = vec![HEADER_LENGTH];
+    cuts.extend(lengths);
+    let mut regions = mapped.split(&cuts).map_err(failed)?;
+    regions.remove(0);
+    Ok(regions)
+}
+
+/// The flows of an earlier run that can go on. A file that is not there, or is not of this boot and layout, has none.
+fn read_flows(path: &Path, config: &EngineConfig, now: Timestamp) -> Vec<FlowV4> {
+    let Ok(file) = File::open(path) else { return Vec::new() };
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let Some(header) = read_record::<Header>(&mut reader) else { return Vec::new() };
+    let is_ours = header.magic == MAGIC
+        && header.layout == LAYOUT
+        && header.record_size as usize == size_of::<FlowV4>()
+        && header.boot_id == config.boot_id;
+    if !is_ours {
+        return Vec::new();
+    }
+    let known: Vec<u64> = config.uplinks.iter().map(fingerprint).collect();
+    let uplink_now = |old: u8| {
+        let wanted = header.uplinks.get(usize::from(old)).filter(|&&wanted| wanted != 0)?;
+        known.iter().position(|fingerprint| fingerprint == wanted).and_then(|at| u8::try_from(at).ok())
+    };
+    let mut flows = Vec::new();
+    let Ok(region_length) = usize::try_from(header.region_length) else { return flows };
+    for _ in 0..header.workers {
+        let records = region_length / size_of::<FlowV4>();
+        for _ in 0..records {
+            let Some(mut record) = read_record::<FlowV4>(&mut reader) else { return flows };
+            if record.key().is_some()
+                && record.body.expires > Tick::at(now)
+                && let Some(uplink) = uplink_now(record.body.uplink)
+            {
+                record.body.uplink = uplink;
+                flows.push(record);
+            }
+        }
+        let padding = (region_length - records * size_of::<FlowV4>()) as u64;
+        if io::copy(&mut reader.by_ref().take(padding), &mut io::sink()).is_err() {
+            return flows;
+        }
+    }
+    flows
+}
+
+/// The next record of a file; `None` at its end, or when it cannot be read.
+fn read_record<T: FromBytes + IntoBytes>(reader: &mut impl Read) -> Option<T> {
+    let mut record = T::new_zeroed();
+    reader.read_exact(record.as_mut_bytes()).ok()?;
+    Some(record)
+}
+
+impl Worker {
+    /// Takes over a flow of an earlier run. One whose port somebody else has by now, or that stands twice, is left out.
+    fn adopt(&mut self, record: FlowV4) {
+        let (Some(key), Some(mapping)) = (record.key(), mapping_of(&record)) else { return };
+        let is_ours = mapping.uplink.index() < MAX_UPLINKS
+            && owner_of_port(mapping.external_port, self.workers) == self.id
+            && self.table.find(&key).is_none();
+        if is_ours && self.mappings.restore(mapping, key.internal) {
+            // A full table leaves the rest behind; the flow's next packet is then its first.
+            let _ = self.add_flow(record, mapping);
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! The worker: its state, the loops over batches, and what both directions share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::counters::WorkerCounters;
+use super::drop_reason::DropReason;
+use super::error_budget::ErrorBudget;
+use super::listing::{FlowFilter, FlowListing, FlowPage, FlowState};
+use super::outbox::{Egress, Handoff, Ingress, Outbox};
+use super::parse::{self, Content, Ports, Way};
+use crate::flow::direction::Direction;
+use crate::flow::fragment::{FragmentCache, FragmentKey, Later, PieceRange};
+use crate::flow::record::{FLAG_INBOUND, FLAG_REPLIED, Tick};
+use crate::flow::tcp::{TcpState, TcpVerdict};
+use crate::flow::{Endpoint, FlowId, FlowTable, FlowV4, Protocol, Timestamp, timeouts};
+use crate::nat::{Ending, Mapping, Mappings};
+use crate::placement::{LanId, Load, Snapshot, UplinkId, WorkerId, owner_of_port};
+use crate::wire::{Ipv4, PacketBuffer, TcpSegment};
+
+/// How often the clock's hand moves while there is something to forget.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
+/// Moves in a full round, which therefore takes ten seconds: the most that a dead flow or a rested port outlives its time.
+const SWEEPS_A_ROUND: u32 = 40;
+/// Records in a page of a listing, and records looked at for it.
+const PAGE_FLOWS: usize = 512;
+const PAGE_RECORDS: u32 = 16_384;
+
+/// Who may send to an open port from outside (RFC 4787 section 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Filtering {
+    /// Whom the host has sent to, address and port.
+    #[default]
+    AddressAndPort,
+    /// Anybody.
+    EndpointIndependent,
+}
+
+/// What an operator can set about the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Who may send to an open port from outside.
+    pub filtering: Filtering,
+}
+
+/// One worker's share of the router: its flows, its ports, its counters.
+#[derive(Debug)]
+pub struct Worker {
+    pub(super) id: WorkerId,
+    pub(super) workers: u8,
+    pub(super) settings: Settings,
+    pub(super) table: FlowTable,
+    pub(super) mappings: Mappings,
+    pub(super) load: Arc<Load>,
+    pub(super) counters: Arc<WorkerCounters>,
+    pub(super) errors: ErrorBudget,
+    fragments: FragmentCache,
+    next_sweep: Timestamp,
+}
+
+/// What stays the same while a batch is handled.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) now: Timestamp,
+    pub(super) snapshot: &'a Snapshot,
+}
+
+/// What becomes of a packet.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Send it; its link header is written.
+    Transmit(Egress),
+    /// It is for one of our own external addresses: handle it as if it came from that uplink.
+    Hairpin(UplinkId),
+    /// Another worker owns its flow.
+    Handoff(WorkerId),
+    /// It is the daemon's.
+    Daemon(UplinkId),
+    /// Its pieces have been queued in its stead.
+    Replaced,
+    /// It is not forwarded.
+    Drop(DropReason),
+}
+
+impl From<Result<Self, DropReason>> for Verdict {
+    fn from(result: Result<Self, DropReason>) -> Self {
+        result.unwrap_or_else(Self::Drop)
+    }
+}
+
+/// What a worker is made of.
+pub(super) struct Parts {
+    pub(super) id: WorkerId,
+    pub(super) workers: u8,
+    pub(super) settings: Settings,
+    pub(super) table: FlowTable,
+    pub(super) mappings: Mappings,
+    pub(super) load: Arc<Load>,
+}
+
+impl Worker {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            id: parts.id,
+            workers: parts.workers,
+            settings: parts.settings,
+            table: parts.table,
+            mappings: parts.mappings,
+            load: parts.load,
+            counters: Arc::default(),
+            errors: ErrorBudget::default(),
+            fragments: FragmentCache::new(),
+            next_sweep: Timestamp::default(),
+        }
+    }
+
+    /// Which worker this is.
+    #[must_use]
+    pub fn id(&self) -> WorkerId {
+        self.id
+    }
+
+    /// The counters, to be read by others while the worker runs.
+    #[must_use]
+    pub fn counters(&self) -> Arc<WorkerCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Handles packets that came from a LAN (or from the router itself, by the TUN device), and empties `batch`.
+    pub fn handle_lan(
+        &mut self,
+        now: Timestamp,
+        snapshot: &Snapshot,
+        lan: LanId,
+        batch: &mut Vec<PacketBuffer>,
+        out: &mut Outbox,
+    ) {
+        self.handle_batch(Context { now, snapshot }, Ingress::Lan(lan), batch, out);
+    }
+
+    /// Handles packets that came from an uplink, and empties `batch`.
+    pub fn handle_uplink(
+        &mut self,
+        now: Timestamp,
+        snapshot: &Snapshot,
+        uplink: UplinkId,
+        batch: &mut Vec<PacketBuffer>,
+        out: &mut Outbox,
+    ) {
+        self.handle_batch(Context { now, snapshot }, Ingress::Uplink(uplink), batch, out);
+    }
+
+    fn handle_batch(
+        &mut self,
+        context: Context<'_>,
+        ingress: Ingress,
+        batch: &mut Vec<PacketBuffer>,
+        out: &mut Outbox,
+    ) {
+        for packet in batch.drain(..) {
+            if parse::is_fragment(packet.packet()) {
+                self.handle_fragment(context, ingress, packet, out);
+            } else {
+                self.handle_packet(context, ingress, None, packet, out);
+            }
+        }
+    }
+
+    /// Handles a packet that another worker received and this one owns.
+    pub fn handle_handoff(&mut self, now: Timestamp, snapshot: &Snapshot, handoff: Handoff, out: &mut Outbox) {
+        let ports = handoff.ports.map(|(source, destination)| Ports { source, destination });
+        self.handle_packet(Context { now, snapshot }, handoff.ingress, ports, handoff.packet, out);
+    }
+
+    /// One packet from any side, to its end. `ports` are those of its datagram, for a fragment.
+    fn handle_packet(
+        &mut self,
+        context: Context<'_>,
+        ingress: Ingress,
+        ports: Option<Ports>,
+        mut packet: PacketBuffer,
+        out: &mut Outbox,
+    ) {
+        let mut side = ingress;
+        let mut verdict = match ingress {
+            Ingress::Lan(lan) => self.outbound(context, lan, ports, &mut packet, out),
+            Ingress::Uplink(uplink) => self.inbound(context, uplink, ports, &mut packet, out),
+        };
+        if let Verdict::Hairpin(uplink) = verdict {
+            side = Ingress::Uplink(uplink);
+            verdict = self.inbound(context, uplink, ports, &mut packet, out);
+        }
+        match verdict {
+            Verdict::Transmit(egress) => out.transmit(egress, packet),
+            Verdict::Handoff(owner) => {
+                self.counters.handed_over.add(1);
+                let ports = ports.map(|ports| (ports.source, ports.destination));
+                out.handoffs.push(Handoff { owner, ingress: side, ports, packet });
+            }
+            Verdict::Daemon(uplink) => out.daemon.push((uplink, packet)),
+            Verdict::Replaced | Verdict::Hairpin(_) => out.pool.give(packet),
+            Verdict::Drop(reason) => self.drop(side, reason, packet, out),
+        }
+    }
+
+    fn drop(&mut self, ingress: Ingress, reason: DropReason, packet: PacketBuffer, out: &mut Outbox) {
+        match ingress {
+            Ingress::Lan(_) => self.counters.lan_drops.count(reason),
+            Ingress::Uplink(uplink) => self.counters.uplink(uplink).drops.count(reason),
+        }
+        out.pool.give(packet);
+    }
+
+    /// A piece of a datagram: finds the ports that its first piece carries, or holds it until that comes.
+    fn handle_fragment(&mut self, context: Context<'_>, ingress: Ingress, mut packet: PacketBuffer, out: &mut Outbox) {
+        let way = match ingress {
+            Ingress::Lan(_) => Way::Outbound,
+            Ingress::Uplink(_) => Way::Inbound,
+        };
+        let parsed = match parse::parse(&mut packet, way) {
+            Ok(parsed) => parsed,
+            Err(reason) => return self.drop(ingress, reason, packet, out),
+        };
+        let (Some(range), key) = (piece_range(&parsed.ip), fragment_key(&parsed.ip)) else {
+            return self.drop(ingress, DropReason::BadFragment, packet, out);
+        };
+        match parsed.content {
+            Content::Flow { ports, .. } => {
+                let both = (ports.source, ports.destination);
+                if self.fragments.first(context.now, key, both, range).is_err() {
+                    return self.drop(ingress, DropReason::BadFragment, packet, out);
+                }
+                self.handle_packet(context, ingress, Some(ports), packet, out);
+                while let Some(held) = self.fragments.release(key) {
+                    self.handle_packet(context, ingress, Some(ports), held, out);
+                }
+            }
+            Content::LaterFragment(_) => match self.fragments.later(context.now, key, range, packet) {
+                Later::Forward { ports: (source, destination), packet } => {
+                    self.handle_packet(context, ingress, Some(Ports { source, destination }), packet, out);
+                }
+                Later::Held => {}
+                Later::Refused { packet, .. } => self.drop(ingress, DropReason::FragmentDropped, packet, out),
+            },
+            // RFC 5508 REQ-3: an error is checked as a whole, which a piece of one cannot be.
+            Content::IcmpError => self.drop(ingress, DropReason::MalformedIcmpError, packet, out),
+        }
+    }
+
+    /// Whether this worker owns a port; else who does.
+    pub(super) fn check_owner(&self, port: u16) -> Result<(), WorkerId> {
+        let owner = owner_of_port(port, self.workers);
+        if owner == self.id { Ok(()) } else { Err(owner) }
+    }
+
+    /// Lets TCP's state machine see a segment of a flow, and says when the flow expires if nothing more comes.
+    pub(super) fn track(
+        record: &mut FlowV4,
+        direction: Direction,
+        segment: Option<TcpSegment>,
+    ) -> Result<Duration, DropReason> {
+        let Some(segment) = segment else {
+            return Ok(if record.body.protocol == Protocol::Tcp as u8 {
+                record.body.tcp.timeout()
+            } else {
+                idle_timeout(record)
+            });
+        };
+        match record.body.tcp.observe(direction, &segment) {
+            TcpVerdict::Forward => Ok(record.body.tcp.timeout()),
+            TcpVerdict::Reopen => {
+                record.body.tcp =
+                    crate::flow::tcp::TcpTracker::open(&segment, false).ok_or(DropReason::TcpNoConnection)?;
+                record.body.flags &= !(FLAG_REPLIED | FLAG_INBOUND);
+                if direction == Direction::Reply {
+                    record.body.flags |= FLAG_INBOUND;
+                }
+                Ok(record.body.tcp.timeout())
+            }
+            TcpVerdict::OutOfWindow => Err(DropReason::TcpOutOfWindow),
+            TcpVerdict::BadState => Err(DropReason::TcpNoConnection),
+        }
+    }
+
+    /// Adds a flow of a mapping to the table and counts it.
+    pub(super) fn add_flow(&mut self, record: FlowV4, mapping: Mapping) -> Result<FlowId, DropReason> {
+        let id = self.table.insert(record).ok_or(DropReason::TableFull)?;
+        self.mappings.add_flow(mapping);
+        self.load.add(mapping.uplink);
+        self.counters.uplink(mapping.uplink).flows.add(1);
+        self.counters.flows.add(1);
+        self.counters.flows_created.add(1);
+        Ok(id)
+    }
+
+    /// Forgets a flow.
+    pub(super) fn end_flow(&mut self, now: Timestamp, id: FlowId) {
+        let record = self.table.remove(id);
+        let Some(mapping) = mapping_of(&record) else { return };
+        let ending = match record.body.tcp.state() {
+            TcpState::TimeWait | TcpState::Reset if mapping.protocol == Protocol::Tcp => Ending::Seen,
+            _ => Ending::Silent,
+        };
+        self.mappings.remove_flow(now, mapping, ending);
+        self.load.remove(mapping.uplink);
+        self.counters.uplink(mapping.uplink).flows.subtract(1);
+        self.counters.flows.subtract(1);
+    }
+
+    /// Finds a live flow. One that has expired is forgotten here and now.
+    pub(super) fn find_live(&mut self, now: Timestamp, key: &crate::flow::FlowKey) -> Option<FlowId> {
+        let id = self.table.find(key)?;
+        if self.table.record(id).body.expires > Tick::at(now) {
+            return Some(id);
+        }
+        self.end_flow(now, id);
+        None
+    }
+
+    /// Forgets what has expired, a bounded share of the table each time.
+    pub fn handle_timeout(&mut self, now: Timestamp, out: &mut Outbox) {
+        if now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now + SWEEP_INTERVAL;
+        let mut budget = self.table.round() / SWEEPS_A_ROUND + 1;
+        while let Some(id) = self.table.next_expired(now, &mut budget) {
+            self.end_flow(now, id);
+        }
+        if !self.mappings.is_empty() {
+            self.mappings.sweep(now, self.mappings.round() / SWEEPS_A_ROUND as usize + 1);
+        }
+        let expired = self.fragments.handle_timeout(now, &mut out.pool);
+        for _ in 0..expired {
+            self.counters.lan_drops.count(DropReason::FragmentDropped);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called; `None`: when something has happened, not before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let has_work = !self.table.is_empty() || !self.mappings.is_empty() || !self.fragments.is_empty();
+        has_work.then_some(self.next_sweep)
+    }
+
+    /// Up to a page of the flows that match, from `cursor` on (0 at first, then [`FlowPage::next`]).
+    #[must_use]
+    pub fn list_flows(&self, now: Timestamp, snapshot: &Snapshot, filter: &FlowFilter, cursor: u32) -> FlowPage {
+        let mut page = FlowPage::default();
+        let tick = Tick::at(now);
+        for (at, record) in self.table.records_from(cursor) {
+            if page.flows.len() >= PAGE_FLOWS || at - cursor >= PAGE_RECORDS {
+                page.next = Some(at);
+                break;
+            }
+            if record.body.expires > tick {
+                page.flows.extend(list(now, snapshot, record).filter(|flow| is_wanted(filter, flow)));
+            }
+        }
+        page
+    }
+}
+
+/// What a live flow that is not TCP is given after each packet.
+pub(super) fn idle_timeout(record: &FlowV4) -> Duration {
+    if record.body.protocol == Protocol::Icmp as u8 { timeouts::ICMP_QUERY } else { timeouts::UDP }
+}
+
+/// The mapping that a flow uses; `None` for a free record.
+pub(super) fn mapping_of(record: &FlowV4) -> Option<Mapping> {
+    Some(Mapping {
+        protocol: Protocol::from_number(record.body.protocol)?,
+        uplink: UplinkId(record.body.uplink),
+        external_port: record.body.external_port,
+    })
+}
+
+fn fragment_key(ip: &Ipv4) -> FragmentKey {
+    FragmentKey {
+        source: ip.source,
+        destination: ip.destination,
+        identification: ip.identification,
+        protocol: ip.protocol,
+    }
+}
+
+fn piece_range(ip: &Ipv4) -> Option<PieceRange> {
+    let place = ip.fragment?;
+    PieceRange::new(place.offset, ip.payload_length(), place.more)
+}
+
+fn list(now: Timestamp, snapshot: &Snapshot, record: &FlowV4) -> Option<FlowListing> {
+    let body = &record.body;
+    let key = record.key()?;
+    let uplink = UplinkId(body.uplink);
+    let external = snapshot.uplink(uplink).and_then(|uplink| uplink.external)?;
+    Some(FlowListing {
+        tuple: key.tuple(),
+        external: Endpoint { address: external.into(), port: body.external_port },
+        uplink,
+        state: state_of(record),
+        out: (body.out_packets, body.out_bytes),
+        back: (body.in_packets, body.in_bytes),
+        age: now.since(body.created.timestamp()),
+        expires_in: body.expires.timestamp().since(now),
+    })
+}
+
+fn state_of(record: &FlowV4) -> FlowState {
+    if record.body.protocol == Protocol::Tcp as u8 {
+        match record.body.tcp.state() {
+            TcpState::Fresh
+            | TcpState::SynSent
+            | TcpState::SimultaneousOpen
+            | TcpState::SynReceived
+            | TcpState::PickedUp => FlowState::Opening,
+            TcpState::Established => FlowState::Established,
+            TcpState::HalfClosed | TcpState::Closing => FlowState::Closing,
+            TcpState::TimeWait => FlowState::TimeWait,
+            TcpState::Reset => FlowState::Reset,
+        }
+    } else if record.has(FLAG_REPLIED) {
+        FlowState::Established
+    } else {
+        FlowState::Opening
+    }
+}
+
+fn is_wanted(filter: &FlowFilter, flow: &FlowListing) -> bool {
+    filter.host.is_none_or(|host| flow.tuple.source.address == host)
+        && filter.uplink.is_none_or(|uplink| flow.uplink == uplink)
+        && filter.protocol.is_none_or(|protocol| flow.tuple.protocol == protocol)
+}

@@ -1,0 +1,170 @@
+//! The flow table: a slab of records and an index over it. Theory of operation:
+//!
+//! The slab is a fixed array of [`FlowV4`], in a mapped file where the router wants its flows to outlive it. Free
+//! records form a list through their `expires` field. The index is a hash table of slab positions, sized at the start for
+//! a full slab, so nothing is allocated later.
+//!
+//! Expiry is lazy: a record says when it dies, look-ups do not find the dead, and [`FlowTable::next_expired`] walks the
+//! slab like a clock's hand, a bounded stretch a call. Nobody keeps timers, so a packet of a known flow writes nothing
+//! but its own record.
+
+use hashbrown::HashTable;
+
+use super::hash::HashKey;
+use super::record::{FlowKey, FlowV4, Tick};
+use super::time::Timestamp;
+use crate::sys::slab::Slab;
+
+/// A flow's place in the slab of its worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowId(u32);
+
+/// End of the list of free records.
+const NONE: u32 = u32::MAX;
+
+/// The table of one worker. It owns its part of the slab.
+#[derive(Debug)]
+pub struct FlowTable {
+    slab: Slab<FlowV4>,
+    index: HashTable<u32>,
+    hash: HashKey,
+    /// First record of the list of those that were used and are free again.
+    free: u32,
+    /// Records from here on were never used.
+    untouched: u32,
+    /// Where the clock's hand stands.
+    hand: u32,
+}
+
+impl FlowTable {
+    /// An empty table over `slab`, which must be all zeros.
+    ///
+    /// # Panics
+    /// When the slab has 2^32 records or more.
+    #[must_use]
+    pub fn new(slab: Slab<FlowV4>, hash: HashKey) -> Self {
+        assert!(slab.len() < NONE as usize, "record numbers are 32 bits");
+        let index = HashTable::with_capacity(slab.len());
+        Self { slab, index, hash, free: NONE, untouched: 0, hand: 0 }
+    }
+
+    /// Flows in the table, the dead not yet swept among them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Most flows that fit.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.slab.len()
+    }
+
+    fn hash_of(hash: HashKey, key: &FlowKey) -> u64 {
+        let addresses = u64::from(u32::from(key.internal.address)) << 32 | u64::from(u32::from(key.remote.address));
+        let ports =
+            u64::from(key.internal.port) << 32 | u64::from(key.remote.port) << 16 | u64::from(key.protocol as u8);
+        hash.hash(ports, addresses)
+    }
+
+    fn hash_of_record(hash: HashKey, record: &FlowV4) -> u64 {
+        record.key().map_or(0, |key| Self::hash_of(hash, &key))
+    }
+
+    /// Finds a flow, dead ones too.
+    #[must_use]
+    pub fn find(&self, key: &FlowKey) -> Option<FlowId> {
+        let hash = Self::hash_of(self.hash, key);
+        self.index.find(hash, |&at| self.slab[at as usize].is_for(key)).map(|&at| FlowId(at))
+    }
+
+    /// Adds a flow whose key is not in the table; `None` when the table is full.
+    pub fn insert(&mut self, record: FlowV4) -> Option<FlowId> {
+        let at = self.allocate()?;
+        self.slab[at as usize] = record;
+        self.index_record(at);
+        Some(FlowId(at))
+    }
+
+    fn allocate(&mut self) -> Option<u32> {
+        if self.free != NONE {
+            let at = self.free;
+            self.free = self.slab[at as usize].body.expires.link();
+            return Some(at);
+        }
+        if (self.untouched as usize) < self.slab.len() {
+            self.untouched += 1;
+            return Some(self.untouched - 1);
+        }
+        None
+    }
+
+    fn index_record(&mut self, at: u32) {
+        let (slab, hash) = (&self.slab, self.hash);
+        let of = |&at: &u32| Self::hash_of_record(hash, &slab[at as usize]);
+        self.index.insert_unique(of(&at), at, of);
+    }
+
+    /// Removes a flow and returns its record.
+    pub fn remove(&mut self, id: FlowId) -> FlowV4 {
+        let record = self.slab[id.0 as usize];
+        let hash = Self::hash_of_record(self.hash, &record);
+        if let Ok(entry) = self.index.find_entry(hash, |&at| at == id.0) {
+            entry.remove();
+            self.release(id.0);
+        }
+        record
+    }
+
+    fn release(&mut self, at: u32) {
+        let mut free = FlowV4::default();
+        free.body.expires = Tick::from_link(self.free);
+        self.slab[at as usize] = free;
+        self.free = at;
+    }
+
+    /// The record of a flow.
+    #[must_use]
+    pub fn record(&self, id: FlowId) -> &FlowV4 {
+        &self.slab[id.0 as usize]
+    }
+
+    /// The record of a flow, to be changed except for its key.
+    pub fn record_mut(&mut self, id: FlowId) -> &mut FlowV4 {
+        &mut self.slab[id.0 as usize]
+    }
+
+    /// Moves the clock's hand over at most `budget` records and stops at one that has expired. Takes what it used off
+    /// `budget`; `None` with a budget of zero means that the stretch is done.
+    pub fn next_expired(&mut self, now: Timestamp, budget: &mut u32) -> Option<FlowId> {
+        let now = Tick::at(now);
+        while *budget > 0 && self.untouched > 0 {
+            *budget -= 1;
+            let at = self.hand;
+            self.hand = if at + 1 >= self.untouched { 0 } else { at + 1 };
+            let body = &self.slab[at as usize].body;
+            if body.protocol != 0 && body.expires <= now {
+                return Some(FlowId(at));
+            }
+        }
+        *budget = 0;
+        None
+    }
+
+    /// How many records the clock's hand passes in one round.
+    #[must_use]
+    pub fn round(&self) -> u32 {
+        self.untouched
+    }
+
+    /// Records from position `from` on, with their positions.
+    pub fn records_from(&self, from: u32) -> impl Iterator<Item = (u32, &FlowV4)> {
+        (from..self.untouched).map(|at| (at, &self.slab[at as usize])).filter(|(_, record)| record.body.protocol != 0)
+    }
+}
