@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use super::control::{Control, Request};
 use super::event::{Event, Signals};
-use super::lan::LanState;
+use super::lan::{LanState, TunState};
 use super::rates::Rates;
 use super::report::{FlowsQuery, FlowsReport, StatusReport};
 use super::uplink::UplinkState;
@@ -179,14 +179,15 @@ impl<'h> Router<'h> {
         for uplink in &mut self.uplinks {
             uplink.line.handle_timeout(now);
         }
+        if self.retry_at.is_some_and(|due| due <= now) {
+            self.retry_at = None;
+            self.settle_interfaces().await;
+            self.refresh_at = Some(now);
+        }
         if self.refresh_at.is_some_and(|due| due <= now) {
             self.refresh_at = None;
             let outcome = self.refresh().await;
             self.survive(outcome, "routes and addresses not taken over");
-        }
-        if self.retry_at.is_some_and(|due| due <= now) {
-            self.retry_at = None;
-            self.settle_interfaces().await;
         }
         self.publish();
         Ok(())
