@@ -17,6 +17,7 @@ use super::routing::{self, Slots};
 use super::sysctl::{self, Family};
 use super::traffic_filter;
 use crate::sys::ethtool;
+use crate::sys::kernel;
 
 /// The kernel and the book.
 pub(super) struct Steps {
@@ -25,8 +26,10 @@ pub(super) struct Steps {
 }
 
 /// Offloads for an interface on which packets are received: super-packets of TCP and UDP, made in a way that lets them be sent
-/// on. LRO makes some that cannot be.
-const RECEIVE_FEATURES: [(&str, bool); 3] = [("rx-lro", false), ("rx-gro", true), ("rx-udp-gro-forwarding", true)];
+/// on. LRO makes some that cannot be; so does UDP's GRO where a packet socket has no words for the result.
+fn receive_features() -> [(&'static str, bool); 3] {
+    [("rx-lro", false), ("rx-gro", true), ("rx-udp-gro-forwarding", kernel::describes_udp_super_packets())]
+}
 
 impl Steps {
     /// Sets a switch. One that this kernel does not have is passed over.
@@ -105,7 +108,7 @@ impl Steps {
     /// Sets the offloads of an interface on which packets are received, as far as it has them.
     pub(super) fn set_receive_features(&mut self, interface: &Interface) -> Result<Vec<HostWarning>, HostError> {
         let mut warnings = Vec::new();
-        for (feature, on) in RECEIVE_FEATURES {
+        for (feature, on) in receive_features() {
             if let Err(source) = self.set_feature(interface, feature, on)? {
                 warnings.push(HostWarning::Offload { interface: interface.name.clone(), feature, on, source });
             }
