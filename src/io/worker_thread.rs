@@ -122,7 +122,11 @@ impl WorkerThread {
         let slot = self.ports.slot(ingress)?;
         let result = slot.port.receive(&mut self.outbox.pool, &mut self.batch, drops);
         if self.batch.is_empty() {
-            return (event.failed || result.is_err()).then(|| self.strike(ingress, result.as_ref().err())).flatten();
+            return match result {
+                Err(error) => self.strike(ingress, Some(&error)),
+                Ok(false) if event.failed => self.strike(ingress, None),
+                Ok(_) => None,
+            };
         }
         slot.acquit();
         let full = matches!(result, Ok(true));

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod epoll;
 pub mod ethtool;
 pub mod eventfd;
+pub mod kernel;
 pub mod mapped;
 pub mod messages;
 pub mod netns;
