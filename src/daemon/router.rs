@@ -4,7 +4,6 @@
 //! not by undoing the last step, so an event that came twice, late or out of order does no harm.
 
 use std::future::Future;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,15 +43,6 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_secs(1);
 /// Flows are listed page by page; an answer that takes longer than this is not given.
 const LONGEST_LISTING: Duration = Duration::from_secs(5);
-
-/// The TUN device.
-#[derive(Debug, Default)]
-pub(super) struct TunState {
-    /// The address that the router's own packets get, and the MTU, once it is prepared.
-    pub(super) prepared: Option<(Ipv4Addr, u16)>,
-    /// Somebody took a rule of ours away: prepare it again, and the LANs that are led to it.
-    pub(super) stale: bool,
-}
 
 /// All that the loop knows and holds. Dropped, the workers stop and their sockets close.
 pub(super) struct Router<'h> {
