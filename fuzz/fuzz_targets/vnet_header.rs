@@ -12,8 +12,8 @@ use libfuzzer_sys::fuzz_target;
 use potato::engine::Outbox;
 use potato::flow::Protocol;
 use potato::placement::LanId;
-use potato::wire::VnetHeader;
 use potato::wire::vnet::VNET_LENGTH;
+use potato::wire::{Checksum, VnetHeader};
 use world::{Size, World, datagram, host, remote, segment};
 
 thread_local! {
@@ -24,7 +24,9 @@ fn check_codec(bytes: &[u8; VNET_LENGTH]) {
     for link_length in [0, 14] {
         if let Ok(header) = VnetHeader::decode(bytes, link_length) {
             let encoded = header.encode(link_length, 54);
-            assert_eq!(VnetHeader::decode(&encoded, link_length), Ok(header));
+            // Nobody is told that we, or somebody before us, found a checksum right.
+            let checksum = if header.checksum == Checksum::Verified { Checksum::Complete } else { header.checksum };
+            assert_eq!(VnetHeader::decode(&encoded, link_length), Ok(VnetHeader { checksum, ..header }));
         }
     }
 }
