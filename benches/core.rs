@@ -50,13 +50,15 @@ fn conntrack_lookup(criterion: &mut Criterion) {
 fn conntrack_insert(criterion: &mut Criterion) {
     for (name, flows) in SIZES {
         let mut table = table(flows);
+        let mut first = 0;
         group(criterion, "conntrack_insert").bench_function(name, |bencher| {
             bencher.iter_custom(|count| {
                 let (mut spent, mut left) = (Duration::ZERO, count);
                 while left > 0 {
                     let size = left.min(BATCH as u64);
-                    let new: Vec<FlowV4> =
-                        (0..size as usize).map(|number| FlowV4::new(key(Protocol::Tcp, number * 97 % flows))).collect();
+                    first = (first + STRIDE) % flows;
+                    let record = |number| FlowV4::new(key(Protocol::Tcp, (first + number * STRIDE) % flows));
+                    let new: Vec<FlowV4> = (0..size as usize).map(record).collect();
                     let start = clock::monotonic();
                     let ids: Vec<_> = new.iter().filter_map(|&record| table.insert(record)).collect();
                     spent += clock::monotonic() - start;
