@@ -4,7 +4,6 @@
 pub mod affinity;
 pub mod bpf;
 pub mod clock;
-pub mod epoll;
 pub mod ethtool;
 pub mod eventfd;
 pub mod kernel;
@@ -12,6 +11,8 @@ pub mod mapped;
 pub mod messages;
 pub mod netns;
 pub mod packet_socket;
+pub mod poll;
+pub mod priority;
 pub mod process;
 pub mod slab;
 pub mod tun;
