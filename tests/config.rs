@@ -437,3 +437,15 @@ fn every_cut_of_a_right_file_is_right_or_refused() {
         }
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn any_change_of_a_right_file_is_right_or_refused_with_its_place(at in 0..FULL.len(), cut in 0..40_usize, put in "[\\PC\n]{0,12}") {
+        let end = FULL.len().min(at + cut);
+        if let Err(error) = parse(&format!("{}{put}{}", &FULL[..at], &FULL[end..])) {
+            assert!(error.starts_with("potato.toml:"), "{error}");
+        }
+    }
+}

@@ -133,3 +133,42 @@ fn address(bytes: &[u8], at: usize) -> Ipv4Addr {
 fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
+
+impl Seen {
+    /// Whether the packet is whole here: neither cut short by the capture nor a fragment.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let fragment = u16::from_be_bytes([self.bytes[6], self.bytes[7]]) & 0x3fff;
+        fragment == 0 && self.length() <= self.bytes.len()
+    }
+
+    /// Its length as its header says.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        usize::from(u16::from_be_bytes([self.bytes[2], self.bytes[3]]))
+    }
+
+    /// Whether the checksums of the IP header and of TCP, UDP or ICMP are right, computed anew from all bytes.
+    #[must_use]
+    pub fn checksums_are_right(&self) -> bool {
+        let header = usize::from(self.bytes[0] & 15) * 4;
+        let segment = &self.bytes[header..self.length()];
+        let pseudo_header = match self.protocol() {
+            6 | 17 => sum(&self.bytes[12..20]) + u64::from(self.protocol()) + segment.len() as u64,
+            _ => 0,
+        };
+        let without = self.protocol() == 17 && segment[6..8] == [0, 0];
+        fold(sum(&self.bytes[..header])) == 0xffff && (without || fold(sum(segment) + pseudo_header) == 0xffff)
+    }
+}
+
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.chunks(2).map(|pair| u64::from(pair[0]) << 8 | u64::from(pair.get(1).copied().unwrap_or(0))).sum()
+}
+
+fn fold(mut sum: u64) -> u64 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum
+}

@@ -11,15 +11,16 @@ use crate::world::wait_for;
 /// Debian's own Python, which has scapy.
 const PYTHON: &str = "/usr/bin/python3";
 
+/// Seconds that any program may take.
+const LONGEST: &str = "90";
+
 /// Runs a program in `namespace`, and gives what it printed.
 ///
 /// # Panics
 /// When it fails.
 #[track_caller]
 pub fn run(namespace: &Namespace, line: &str) -> String {
-    let mut words = line.split_whitespace();
-    let program = words.next().expect("a program");
-    namespace.exec(program, &words.collect::<Vec<_>>()).must()
+    bounded(namespace, &line.split_whitespace().collect::<Vec<_>>())
 }
 
 /// Runs a shell line in `namespace`, and gives what it printed.
@@ -28,7 +29,7 @@ pub fn run(namespace: &Namespace, line: &str) -> String {
 /// When it fails.
 #[track_caller]
 pub fn shell(namespace: &Namespace, line: &str) -> String {
-    namespace.exec("bash", &["-euo", "pipefail", "-c", line]).must()
+    bounded(namespace, &["bash", "-euo", "pipefail", "-c", line])
 }
 
 /// Runs Python with scapy's names in `namespace`; `send` sends one frame or more by the default route of a host.
@@ -38,7 +39,13 @@ pub fn shell(namespace: &Namespace, line: &str) -> String {
 #[track_caller]
 pub fn scapy(namespace: &Namespace, script: &str) -> String {
     let whole = format!("from scapy.all import *\nconf.verb = 0\n{script}\n");
-    namespace.exec(PYTHON, &["-c", &whole]).must()
+    bounded(namespace, &[PYTHON, "-c", &whole])
+}
+
+/// Runs a program that is ended when it takes too long.
+#[track_caller]
+fn bounded(namespace: &Namespace, words: &[&str]) -> String {
+    namespace.exec("timeout", &[&[LONGEST], words].concat()).must()
 }
 
 /// Starts an iperf3 server in `namespace` and waits until it listens.

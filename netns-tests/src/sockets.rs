@@ -30,7 +30,10 @@ pub fn udp(namespace: &Namespace, address: Ipv4Addr, port: u16) -> UdpSocket {
 /// When it cannot be made.
 #[must_use]
 pub fn listener(namespace: &Namespace, address: Ipv4Addr, port: u16) -> TcpListener {
-    namespace.run(|| TcpListener::bind((address, port))).must().must()
+    let listener = Socket::from(namespace.run(|| TcpListener::bind((address, port))).must().must());
+    // Linux keeps to it in accept(2), too.
+    listener.set_read_timeout(Some(PATIENCE)).must();
+    listener.into()
 }
 
 /// A TCP connection from `namespace` by `port` (0: any) to `server`.

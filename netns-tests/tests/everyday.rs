@@ -68,7 +68,7 @@ fn a_hundred_megabytes_arrive_whole(capture: Capture) {
     let sent = shell(world.internet(), fetch);
     let received = shell(world.host(1), fetch);
     assert_eq!(sent, received);
-    let bytes: u64 = (1..=2).filter_map(|number| world.uplink(number)["in_bytes"].as_u64()).sum();
+    let bytes: u64 = (1..=2).filter_map(|number| world.uplink(number)["in"]["bytes"].as_u64()).sum();
     assert!(bytes > 100_000_000, "the router counted {bytes} bytes in");
     world.finish();
 }

@@ -46,8 +46,8 @@ fn many_streams_use_six_uplinks(capture: Capture) {
     for number in 1..=6 {
         let uplink = world.uplink(number);
         assert!(uplink["flows"].as_u64().unwrap_or(0) >= 4, "uplink {number} is left out: {uplink}");
-        assert!(uplink["in_bytes"].as_u64().unwrap_or(0) > 100_000, "uplink {number} is left out: {uplink}");
-        assert!(uplink["out_bytes"].as_u64().unwrap_or(0) > 100_000, "uplink {number} is left out: {uplink}");
+        assert!(uplink["in"]["bytes"].as_u64().unwrap_or(0) > 100_000, "uplink {number} is left out: {uplink}");
+        assert!(uplink["out"]["bytes"].as_u64().unwrap_or(0) > 100_000, "uplink {number} is left out: {uplink}");
     }
     // Each host and each port sees the same server whatever its line.
     let listening = sockets::udp(world.internet(), SERVER, 7000);

@@ -61,16 +61,18 @@ async fn exchange(socket: &Path, path: &str) -> Result<(StatusCode, Bytes), Clie
     let garbled = |error: hyper::Error| ClientError::Garbled(error.to_string());
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(garbled)?;
-    // Its error, if any, comes to the request too.
-    tokio::spawn(connection);
     let request = Request::get(path)
         .header(hyper::header::HOST, "potato")
         .body(Empty::<Bytes>::new())
         .map_err(|error| ClientError::Garbled(error.to_string()))?;
-    let response = sender.send_request(request).await.map_err(garbled)?;
-    let status = response.status();
-    let body = response.into_body().collect().await.map_err(garbled)?.to_bytes();
-    Ok((status, body))
+    let answer = async move {
+        let response = sender.send_request(request).await.map_err(garbled)?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(garbled)?.to_bytes();
+        Ok((status, body))
+    };
+    // The connection does the work for the answer, ends when that drops its sender, and tells it of errors.
+    tokio::join!(answer, connection).0
 }
 
 fn not_connected(socket: &Path, source: io::Error) -> ClientError {

@@ -175,6 +175,9 @@ enum CommandError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Daemon(#[from] DaemonError),
+    /// The log has it already.
+    #[error(transparent)]
+    Logged(DaemonError),
     #[error(transparent)]
     Host(#[from] HostError),
     #[error(transparent)]
@@ -192,7 +195,7 @@ enum CommandError {
 impl CommandError {
     fn exit_status(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Daemon(DaemonError::Config(_)) => EXIT_WRONG,
+            Self::Config(_) | Self::Daemon(DaemonError::Config(_)) | Self::Logged(DaemonError::Config(_)) => EXIT_WRONG,
             // The reader has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             _ => EXIT_FAILED,
@@ -209,7 +212,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let status = error.exit_status();
-            if status != 0 {
+            if status != 0 && !matches!(error, CommandError::Logged(_)) {
                 complain(&error.to_string());
             }
             ExitCode::from(status)
@@ -234,7 +237,14 @@ fn run(command: Command) -> Result<(), CommandError> {
 
 fn run_router(config: &Path, log_format: LogFormat) -> Result<(), CommandError> {
     daemon::start_log(log_format);
-    Ok(daemon::run(config)?)
+    daemon::run(config).map_err(|error| match log_format {
+        LogFormat::Text => error.into(),
+        LogFormat::Json => {
+            // Whoever reads the log expects nothing but JSON.
+            tracing::error!(%error, "router ended");
+            CommandError::Logged(error)
+        }
+    })
 }
 
 /// As an indented object, with a line break at the end.

@@ -119,3 +119,63 @@ fn stopping() -> Response {
 fn refused(status: StatusCode, error: &str) -> Response {
     (status, Json(ErrorReport { error: error.to_owned() })).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    /// Asks as any HTTP client would; returns the status line and the body.
+    async fn get(socket: &Path, path: &str) -> (String, String) {
+        let mut stream = UnixStream::connect(socket).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: potato\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), body.to_owned())
+    }
+
+    /// Answers questions as the loop does, and gives back the queries that came.
+    async fn answer(mut control: Control, questions: usize) -> Vec<FlowsQuery> {
+        let mut queries = Vec::new();
+        for _ in 0..questions {
+            match control.next().await {
+                Request::Status(answer) => drop(answer.send(StatusReport { pid: 7, ..StatusReport::default() })),
+                Request::Flows(query, answer) => {
+                    queries.push(query);
+                    drop(answer.send(Err("no such uplink".to_owned())));
+                }
+            }
+        }
+        queries
+    }
+
+    #[tokio::test]
+    async fn questions_are_answered_and_mistakes_explained() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("control.sock");
+        fs::write(&socket, "left by a killed router").unwrap();
+        let control = Control::open(&socket).unwrap();
+        assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
+        let answered = tokio::spawn(answer(control, 2));
+
+        let (status, body) = get(&socket, "/v1/status").await;
+        assert_eq!(status, "HTTP/1.1 200 OK");
+        assert_eq!(serde_json::from_str::<StatusReport>(&body).unwrap().pid, 7);
+        for (path, status, says) in [
+            ("/v2", "HTTP/1.1 404 Not Found", "/v1/status"),
+            ("/v1/flows?host=nobody", "HTTP/1.1 400 Bad Request", "host"),
+            ("/v1/flows?colour=red", "HTTP/1.1 400 Bad Request", "colour"),
+            ("/v1/flows?uplink=x&limit=5", "HTTP/1.1 400 Bad Request", "no such uplink"),
+        ] {
+            let (line, body) = get(&socket, path).await;
+            let error = serde_json::from_str::<ErrorReport>(&body).unwrap().error;
+            assert!(line == status && error.contains(says), "{path}: {line}: {error}");
+        }
+        let queries = answered.await.unwrap();
+        assert_eq!(queries, [FlowsQuery { uplink: Some("x".to_owned()), limit: Some(5), ..FlowsQuery::default() }]);
+        assert!(!socket.exists(), "the file goes with the socket");
+    }
+}

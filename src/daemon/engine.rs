@@ -3,48 +3,60 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::num::NonZeroU8;
-use std::path::Path;
 
 use super::DaemonError;
 use crate::config::Config;
 use crate::engine::{self, EngineConfig, Settings, UplinkIdentity, Worker};
 use crate::flow::Timestamp;
 
-use crate::sys::clock;
-
-/// Names the machine's boot: the times in the flow slab count from it.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// The flow slab in the run directory; `cleanup` deletes what begins with it.
+/// The file in the run directory that holds the flows. It stays when the router stops, so that a restart keeps them.
 const FLOWS_FILE: &str = "flows";
-const RANDOM: &str = "/dev/urandom";
 
-/// Makes the workers, with the flows that a killed router has left in the run directory.
-pub(super) fn build_engine(config: &Config, workers: NonZeroU8) -> Result<Vec<Worker>, DaemonError> {
-    let identity = |uplink: &crate::config::Uplink| UplinkIdentity {
-        name: uplink.name.to_string(),
-        external: uplink.address.addr(),
-    };
-    let engine_config = EngineConfig {
+/// Makes the workers, with the flows that an earlier run has left in the run directory.
+pub(super) fn build_engine(config: &Config, workers: NonZeroU8, now: Timestamp) -> Result<Vec<Worker>, DaemonError> {
+    let uplinks = config
+        .uplinks
+        .iter()
+        .map(|uplink| UplinkIdentity { name: uplink.name.to_string(), external: uplink.address.addr() });
+    let engine = EngineConfig {
         file: Some(config.router.run_dir.join(FLOWS_FILE)),
-        boot_id: boot_id().map_err(DaemonError::during(format!("read {BOOT_ID}")))?,
+        boot_id: boot_id().map_err(DaemonError::during("read which boot this is"))?,
         workers: workers.get(),
         flows: usize::try_from(config.router.flows.get()).unwrap_or(usize::MAX),
-        uplinks: config.uplinks.iter().map(identity).collect(),
-        seed: random_seed().map_err(DaemonError::during(format!("read {RANDOM}")))?,
+        uplinks: uplinks.collect(),
+        seed: seed().map_err(DaemonError::during("/dev/urandom"))?,
         settings: Settings::default(),
     };
-    Ok(engine::open(&engine_config, Timestamp::from(clock::monotonic()))?)
+    Ok(engine::open(&engine, now)?)
 }
 
-/// The 16 bytes of the boot's UUID.
+/// Names this boot of the machine.
 fn boot_id() -> io::Result<[u8; 16]> {
-    let text = fs::read_to_string(Path::new(BOOT_ID))?;
-    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-    u128::from_str_radix(&digits, 16).map(u128::to_be_bytes).map_err(io::Error::other)
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    parse_boot_id(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a UUID"))
 }
 
-fn random_seed() -> io::Result<[u8; 32]> {
+fn parse_boot_id(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
+    (digits.len() == 32).then_some(())?;
+    u128::from_str_radix(&digits, 16).ok().map(u128::to_be_bytes)
+}
+
+fn seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
-    File::open(RANDOM)?.read_exact(&mut seed)?;
+    File::open("/dev/urandom")?.read_exact(&mut seed)?;
     Ok(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boot_is_read() {
+        let id = parse_boot_id("00112233-4455-6677-8899-aabbccddeeff\n").unwrap();
+        assert_eq!((id[0], id[1], id[15]), (0x00, 0x11, 0xff));
+        assert_eq!(parse_boot_id("0011"), None);
+        assert_eq!(parse_boot_id(&"ä".repeat(16)), None);
+    }
 }

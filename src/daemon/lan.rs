@@ -1,4 +1,4 @@
-//! One LAN interface as the loop keeps it.
+//! The LAN side as the loop keeps it: each interface, and the TUN device.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -52,16 +52,29 @@ pub(super) struct LanState {
     pub(super) interface: Option<Interface>,
     /// The router's first address there, while the interface is there.
     pub(super) address: Option<Ipv4Addr>,
+    /// Whether the log has been told that there is no address.
+    pub(super) address_missed: bool,
     /// How its packets are taken; `None`: they are not, for it is not there or has no address.
     pub(super) mode: Option<Mode>,
     /// Whether the workers have packet sockets there.
     pub(super) open: bool,
+    /// Whether guard and sockets know the kernel's networks of before.
+    pub(super) guard_stale: bool,
 }
 
 impl LanState {
     /// A LAN interface that nobody has seen yet.
     pub(super) fn new(id: LanId, name: InterfaceName) -> Self {
-        Self { id, name, interface: None, address: None, mode: None, open: false }
+        Self {
+            id,
+            name,
+            interface: None,
+            address: None,
+            address_missed: false,
+            mode: None,
+            open: false,
+            guard_stale: false,
+        }
     }
 
     /// As the packet path needs it; `None` unless packets are taken here by packet sockets.
@@ -81,4 +94,13 @@ impl LanState {
             Some(_) => "down",
         }
     }
+}
+
+/// The TUN device.
+#[derive(Debug, Default)]
+pub(super) struct TunState {
+    /// The address that the router's own packets get, and the MTU, once it is prepared.
+    pub(super) prepared: Option<(Ipv4Addr, u16)>,
+    /// Somebody took a rule of ours away: prepare it again, and the LANs that are led to it.
+    pub(super) stale: bool,
 }

@@ -71,7 +71,7 @@ pub enum DaemonError {
         /// The interface.
         interface: String,
     },
-    /// The packet path cannot be built.
+    /// The packet path has no file or memory for its flows.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// A worker is dead.

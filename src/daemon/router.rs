@@ -17,15 +17,14 @@ use tracing::{error, info, warn};
 
 use super::control::{Control, Request};
 use super::event::{Event, Signals};
-use super::lan::LanState;
+use super::lan::{LanState, TunState};
 use super::rates::Rates;
 use super::report::{FlowsQuery, FlowsReport, StatusReport};
-use super::settle::TunState;
 use super::uplink::UplinkState;
 use super::{DaemonError, control_socket, engine, status};
 use crate::config::{self, Config};
 use crate::flow::Timestamp;
-use crate::host::{Host, HostEvent, HostEvents};
+use crate::host::{Host, HostEvent, HostEvents, Interface};
 use crate::io::{self, WorkerFailure, Workers};
 use crate::placement::{Lan, LanId, LanLink, Snapshot, UplinkId};
 use crate::sys::bpf::Program;
@@ -94,7 +93,7 @@ impl<'h> Router<'h> {
     async fn start(path: &Path, config: Config, host: &'h mut Host) -> Result<Self, DaemonError> {
         let processors = affinity::allowed_processors().map_or(1, |processors| processors.len());
         let worker_count = config.router.workers.count(processors);
-        let engine = engine::build_engine(&config, worker_count)?;
+        let engine = engine::build_engine(&config, worker_count, now())?;
         let tun_name = config.lan.tun.clone();
         let queues = io::open_tun(tun_name.as_str(), worker_count.get())
             .map_err(DaemonError::during(format!("make the TUN device {tun_name}")))?;
@@ -170,14 +169,15 @@ impl<'h> Router<'h> {
         for uplink in &mut self.uplinks {
             uplink.line.handle_timeout(now);
         }
+        if self.retry_at.is_some_and(|due| due <= now) {
+            self.retry_at = None;
+            self.settle_interfaces().await;
+            self.refresh_at = Some(now);
+        }
         if self.refresh_at.is_some_and(|due| due <= now) {
             self.refresh_at = None;
             let outcome = self.refresh().await;
             self.survive(outcome, "routes and addresses not taken over");
-        }
-        if self.retry_at.is_some_and(|due| due <= now) {
-            self.retry_at = None;
-            self.settle_interfaces().await;
         }
         self.publish();
         Ok(())
@@ -185,19 +185,14 @@ impl<'h> Router<'h> {
 
     async fn handle_host(&mut self, event: HostEvent) -> Result<(), DaemonError> {
         match event {
-            HostEvent::InterfaceAdded(interface) | HostEvent::InterfaceChanged(interface) => {
-                let name = interface.name.clone();
-                self.note_interface(&name, Some(interface));
-                self.settle_interfaces().await;
-            }
             HostEvent::InterfaceRemoved { name, .. } if name == self.config.lan.tun.as_str() => {
                 return Err(DaemonError::TunRemoved { interface: name });
             }
-            HostEvent::InterfaceRemoved { name, index } => {
-                if self.is_there(&name, index) {
-                    self.note_interface(&name, None);
-                    self.settle_interfaces().await;
-                }
+            HostEvent::InterfaceAdded(Interface { name, .. })
+            | HostEvent::InterfaceChanged(Interface { name, .. })
+            | HostEvent::InterfaceRemoved { name, .. } => {
+                let outcome = self.look_at(&name).await;
+                self.survive(outcome, "interface not taken over");
             }
             HostEvent::AddressesChanged { .. } | HostEvent::RoutesChanged => self.refresh_soon(),
             HostEvent::RulesChanged | HostEvent::Resync => {
@@ -206,6 +201,18 @@ impl<'h> Router<'h> {
             }
         }
         self.publish();
+        Ok(())
+    }
+
+    /// Looks how the interface is now: what the event says may be old, our own steps have changed it since.
+    async fn look_at(&mut self, name: &str) -> Result<(), DaemonError> {
+        let uplinks = self.config.uplinks.iter().map(|uplink| &uplink.interface);
+        if !uplinks.chain(&self.config.lan.interfaces).any(|ours| ours.as_str() == name) {
+            return Ok(());
+        }
+        let there = self.host.interfaces().await?;
+        self.note_interface(name, there.into_iter().find(|interface| interface.name == name));
+        self.settle_interfaces().await;
         Ok(())
     }
 

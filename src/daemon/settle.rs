@@ -1,7 +1,6 @@
 //! Bringing the machine to what it should be now: sockets on every interface that is there, guards and routes around
 //! them. Every step may be done again at any time.
 
-use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 
 use tracing::{info, warn};
@@ -14,15 +13,6 @@ use crate::io::{self, FrameSender};
 
 /// Longest packet of the TUN device while no LAN interface has said more.
 const LEAST_TUN_MTU: u32 = 1_500;
-
-/// The TUN device.
-#[derive(Debug, Default)]
-pub(super) struct TunState {
-    /// The address that the router's own packets get, and the MTU, once it is prepared.
-    pub(super) prepared: Option<(Ipv4Addr, u16)>,
-    /// Somebody took a rule of ours away: prepare it again, and the LANs that are led to it.
-    pub(super) stale: bool,
-}
 
 impl Router<'_> {
     /// At the start: everything that is there, and any failure is the end.
@@ -73,20 +63,12 @@ impl Router<'_> {
         } else if let Some(lan) = self.lans.iter_mut().find(|lan| lan.name.as_str() == name) {
             if lan.interface.as_ref().map(|known| known.index) != index {
                 self.workers.detach_lan(lan.id);
-                (lan.open, lan.mode, lan.address) = (false, None, None);
+                (lan.open, lan.guard_stale, lan.mode, lan.address) = (false, false, None, None);
                 // Its address may be there already, and no event may come for that.
                 self.refresh_at.get_or_insert(now());
             }
             lan.interface = interface;
         }
-    }
-
-    /// Whether the interface that we know by this name has this number.
-    pub(super) fn is_there(&self, name: &str, index: u32) -> bool {
-        let uplinks = self.uplinks.iter().filter(|uplink| uplink.config.interface.as_str() == name);
-        let lans = self.lans.iter().filter(|lan| lan.name.as_str() == name);
-        let known = uplinks.filter_map(|uplink| uplink.interface.as_ref());
-        known.chain(lans.filter_map(|lan| lan.interface.as_ref())).any(|interface| interface.index == index)
     }
 
     async fn settle_uplink(&mut self, index: usize) -> Result<(), DaemonError> {
@@ -131,6 +113,12 @@ impl Router<'_> {
             let capture = mode.name();
             info!(interface = %interface.name, index = interface.index, %address, capture, "LAN interface attached");
         }
+        if self.lans[index].guard_stale {
+            let guard = self.lan_guard(&interface)?;
+            self.host.replace_lan_guard(&interface, guard.as_fd()).await?;
+            // Opened anew below, with the new filter.
+            (self.lans[index].guard_stale, self.lans[index].open) = (false, false);
+        }
         let lan = &mut self.lans[index];
         if lan.mode == Some(Mode::Packet) && lan.open != interface.up {
             if interface.up {
@@ -167,17 +155,19 @@ impl Router<'_> {
         for index in 0..self.lans.len() {
             let Some(interface) = self.lans[index].interface.clone() else { continue };
             let address = self.host.lan_address(&interface).await?.map(|network| network.addr());
-            if address.is_none() {
+            let lan = &mut self.lans[index];
+            if address.is_none() && !lan.address_missed {
                 warn!(interface = %interface.name, "LAN interface has no IPv4 address yet");
             }
-            self.lans[index].address = address;
+            lan.address_missed = address.is_none();
+            lan.address = address;
         }
         let networks = self.host.kernel_networks().await?;
         let changed = networks != self.kernel_networks;
         self.kernel_networks = networks;
         self.settle_tun().await?;
-        if changed {
-            self.renew_guards().await?;
+        for lan in self.lans.iter_mut().filter(|lan| changed && lan.mode == Some(Mode::Packet)) {
+            lan.guard_stale = true;
         }
         for index in 0..self.lans.len() {
             self.settle_lan(index).await?;
@@ -200,19 +190,6 @@ impl Router<'_> {
                 let Some(interface) = &lan.interface else { continue };
                 log(&self.host.prepare_lan(interface, LanCapture::Tun).await?);
             }
-        }
-        Ok(())
-    }
-
-    /// Gives the LAN interfaces guards and sockets that know the new kernel networks.
-    async fn renew_guards(&mut self) -> Result<(), DaemonError> {
-        for index in 0..self.lans.len() {
-            let lan = &self.lans[index];
-            let Some(interface) = lan.interface.clone().filter(|_| lan.mode == Some(Mode::Packet)) else { continue };
-            let guard = self.lan_guard(&interface)?;
-            self.host.replace_lan_guard(&interface, guard.as_fd()).await?;
-            // Opened anew by `settle_lan`, with the new filter.
-            self.lans[index].open = false;
         }
         Ok(())
     }

@@ -189,7 +189,7 @@ fn host_row(number: u8, host: &BusyHost) -> HostRow {
 }
 
 fn carried(uplink: &Value) -> Carried {
-    Carried { down: uplink["in_bytes"].as_u64().unwrap_or(0), up: uplink["out_bytes"].as_u64().unwrap_or(0) }
+    Carried { down: uplink["in"]["bytes"].as_u64().unwrap_or(0), up: uplink["out"]["bytes"].as_u64().unwrap_or(0) }
 }
 
 fn text(value: &Value) -> String {

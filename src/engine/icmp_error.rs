@@ -111,7 +111,7 @@ impl Worker {
         // RFC 5508 REQ-5: the outer source is our own address.
         rewrite_error(packet, parsed, quoted, (AddressField::Source, external), (AddressField::Destination, new));
         if let Some(target) = owner_of_address(context.snapshot, parsed.ip.destination) {
-            return Ok(Verdict::Hairpin(target));
+            return Ok(Verdict::Hairpin(target, None));
         }
         if write_uplink_header(packet, uplink) {
             Ok(Verdict::Transmit(Egress::Uplink(uplink.id)))

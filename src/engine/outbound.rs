@@ -1,5 +1,7 @@
 //! LAN to internet. The stages mirror those of `inbound`.
 
+use std::num::NonZeroU16;
+
 use super::drop_reason::DropReason;
 use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Parsed, Ports, Way};
@@ -7,13 +9,14 @@ use super::refusal::{is_one_host, write_uplink_header};
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
-use crate::flow::tcp::TcpTracker;
+use crate::flow::tcp::{TcpState, TcpTracker};
 use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
 use crate::nat::Mapping;
 use crate::nat::translate::{self, Transport};
 use crate::placement::{LanId, Snapshot, Uplink, UplinkId, choose, is_eligible};
+use crate::wire::buffer::ETHERNET_LENGTH;
 use crate::wire::icmp::ErrorKind;
-use crate::wire::{AddressField, PacketBuffer, TcpFlags, TcpSegment, fragmentation, ipv4, tcp};
+use crate::wire::{AddressField, Ipv4, PacketBuffer, Segmentation, TcpFlags, TcpSegment, fragmentation, ipv4, tcp};
 
 /// IP and TCP headers without options: what the maximum segment size leaves of the MTU (RFC 9293 section 3.7.1).
 pub(super) const PLAIN_HEADERS: u16 = 40;
@@ -31,7 +34,7 @@ impl Worker {
         &mut self,
         context: Context<'_>,
         lan: LanId,
-        ports: Option<Ports>,
+        ports_of_fragment: Option<Ports>,
         packet: &mut PacketBuffer,
         out: &mut Outbox,
     ) -> Verdict {
@@ -42,7 +45,7 @@ impl Worker {
         };
         let (protocol, ports, segment) = match parsed.content {
             Content::Flow { protocol, ports, segment } => (protocol, ports, segment),
-            Content::LaterFragment(protocol) => match ports {
+            Content::LaterFragment(protocol) => match ports_of_fragment {
                 Some(ports) => (protocol, ports, None),
                 None => return Verdict::Drop(DropReason::FragmentDropped),
             },
@@ -63,7 +66,7 @@ impl Worker {
         let flow = FlowPacket { key, parsed, segment };
 
         // 3. Look the flow up; 4. or make it.
-        let known = self.find_live(context.now, &key);
+        let known = self.find_live(context.now, &key).filter(|&id| !self.is_left_behind(context, id, segment));
         let id = match known.map_or_else(|| self.open_outbound(context, &flow), Ok) {
             Ok(id) => id,
             Err(reason) => {
@@ -94,12 +97,27 @@ impl Worker {
 
         // 8. Link header. 9. Send.
         if is_hairpin && let Some(target) = owner_of_address(context.snapshot, parsed.ip.destination) {
-            return Verdict::Hairpin(target);
+            return Verdict::Hairpin(target, ports_of_fragment.map(|ports| Ports { source: new.port, ..ports }));
         }
         if !write_uplink_header(packet, uplink) {
             return Verdict::Drop(DropReason::UplinkDown);
         }
         finish(packet, &parsed, uplink.mtu, Egress::Uplink(uplink_id), out)
+    }
+
+    /// Whether a SYN finds the record of a connection that is over, on a line that takes no new ones: the record is
+    /// forgotten, and the new connection gets a line like any other.
+    fn is_left_behind(&mut self, context: Context<'_>, id: FlowId, segment: Option<TcpSegment>) -> bool {
+        if !segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN)) {
+            return false;
+        }
+        let body = &self.table.record(id).body;
+        let is_over = matches!(body.tcp.state(), TcpState::TimeWait | TcpState::Reset);
+        let takes_more = context.snapshot.uplink(UplinkId(body.uplink)).is_some_and(is_eligible);
+        if is_over && !takes_more {
+            self.end_flow(context.now, id);
+        }
+        is_over && !takes_more
     }
 
     /// Makes a flow for the first packet of a connection: an uplink, a mapping, a record.
@@ -212,9 +230,9 @@ fn usable(snapshot: &Snapshot, id: UplinkId) -> Option<(&Uplink, std::net::Ipv4A
     Some((uplink, uplink.external?))
 }
 
-/// Whether a packet that is too long may be cut here: no super-packet, and its sender allows it.
+/// Whether a packet that is too long may be cut here: its sender allows it, and it is not TCP's super-packet.
 pub(super) fn may_cut(packet: &PacketBuffer, parsed: &Parsed) -> bool {
-    !parsed.ip.dont_fragment && packet.vnet.segmentation.size().is_none()
+    !parsed.ip.dont_fragment && matches!(packet.vnet.segmentation, Segmentation::None | Segmentation::Udp { .. })
 }
 
 /// Stages 6 and 7 of both directions: the endpoint, the time to live, and the maximum segment size of a SYN.
@@ -250,20 +268,39 @@ pub(super) fn finish(
     if parsed.longest_piece(packet.vnet.segmentation) <= usize::from(mtu) {
         return Verdict::Transmit(egress);
     }
-    if fragmentation::finish_checksum(packet).is_none() {
-        return Verdict::Drop(DropReason::BadOffload);
-    }
-    let mut link_header = [0; 14];
-    let link_header = {
-        let present = packet.link_header();
-        link_header[..present.len()].copy_from_slice(present);
-        &link_header[..present.len()]
-    };
+    let mut link_header = [0; ETHERNET_LENGTH];
+    let link_length = packet.link_header().len().min(ETHERNET_LENGTH);
+    link_header[..link_length].copy_from_slice(&packet.link_header()[..link_length]);
     let mut pieces = Vec::new();
-    fragmentation::fragment(packet.packet(), &parsed.ip, mtu, || out.pool.take(), |piece| pieces.push(piece));
+    let Some(()) = cut(packet, parsed, mtu, out, &mut pieces) else { return Verdict::Drop(DropReason::BadOffload) };
     for mut piece in pieces {
-        piece.set_link_header(link_header);
+        piece.set_link_header(&link_header[..link_length]);
         out.transmit(egress, piece);
     }
     Verdict::Replaced
+}
+
+/// Cuts a packet into `pieces` of at most `mtu` bytes; a UDP super-packet first into its datagrams. `None` when the
+/// offload metadata points outside the packet.
+fn cut(
+    packet: &mut PacketBuffer,
+    parsed: &Parsed,
+    mtu: u16,
+    out: &mut Outbox,
+    pieces: &mut Vec<PacketBuffer>,
+) -> Option<()> {
+    let Some(size) = packet.vnet.segmentation.size().and_then(NonZeroU16::new) else {
+        fragmentation::finish_checksum(packet)?;
+        fragmentation::fragment(packet.packet(), &parsed.ip, mtu, || out.pool.take(), |piece| pieces.push(piece));
+        return Some(());
+    };
+    let mut whole = Vec::new();
+    let state = (size, packet.vnet.checksum);
+    fragmentation::datagrams(packet.packet(), &parsed.ip, state, || out.pool.take(), |datagram| whole.push(datagram));
+    for datagram in whole {
+        let header = Ipv4::parse(datagram.packet()).ok()?;
+        fragmentation::fragment(datagram.packet(), &header, mtu, || out.pool.take(), |piece| pieces.push(piece));
+        out.pool.give(datagram);
+    }
+    Some(())
 }

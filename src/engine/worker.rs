@@ -70,8 +70,9 @@ pub(super) struct Context<'a> {
 pub(super) enum Verdict {
     /// Send it; its link header is written.
     Transmit(Egress),
-    /// It is for one of our own external addresses: handle it as if it came from that uplink.
-    Hairpin(UplinkId),
+    /// It is for one of our own external addresses: handle it as if it came from that uplink. A fragment has these ports
+    /// now.
+    Hairpin(UplinkId, Option<Ports>),
     /// Another worker owns its flow.
     Handoff(WorkerId),
     /// It is the daemon's.
@@ -177,7 +178,7 @@ impl Worker {
         &mut self,
         context: Context<'_>,
         ingress: Ingress,
-        ports: Option<Ports>,
+        mut ports: Option<Ports>,
         mut packet: PacketBuffer,
         out: &mut Outbox,
     ) {
@@ -186,8 +187,9 @@ impl Worker {
             Ingress::Lan(lan) => self.outbound(context, lan, ports, &mut packet, out),
             Ingress::Uplink(uplink) => self.inbound(context, uplink, ports, &mut packet, out),
         };
-        if let Verdict::Hairpin(uplink) = verdict {
+        if let Verdict::Hairpin(uplink, translated) = verdict {
             side = Ingress::Uplink(uplink);
+            ports = translated;
             verdict = self.inbound(context, uplink, ports, &mut packet, out);
         }
         match verdict {
@@ -198,7 +200,7 @@ impl Worker {
                 out.handoffs.push(Handoff { owner, ingress: side, ports, packet });
             }
             Verdict::Daemon(uplink) => out.daemon.push((uplink, packet)),
-            Verdict::Replaced | Verdict::Hairpin(_) => out.pool.give(packet),
+            Verdict::Replaced | Verdict::Hairpin(..) => out.pool.give(packet),
             Verdict::Drop(reason) => self.drop(side, reason, packet, out),
         }
     }

@@ -14,7 +14,8 @@ use super::undo::undo_all;
 /// Undoes what the journal in `run_dir` tells of, and deletes the router's files there. A line for each thing done.
 ///
 /// # Errors
-/// [`HostError::Running`] when a router is at work there; when the kernel does not answer.
+/// [`HostError::Running`] when a router is at work there; [`HostError::NotUndone`] when some of it did not work; when the
+/// kernel does not answer.
 pub async fn cleanup(run_dir: &Path) -> Result<Vec<String>, HostError> {
     if !run_dir.exists() {
         return Ok(vec![format!("{}: not there, nothing to do", run_dir.display())]);
@@ -28,7 +29,7 @@ pub async fn cleanup(run_dir: &Path) -> Result<Vec<String>, HostError> {
     }
     undone.lines.extend(delete_files(run_dir));
     lock.release();
-    Ok(undone.lines)
+    undone.into_result()
 }
 
 /// Deletes sockets and flow slabs.

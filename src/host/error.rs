@@ -50,6 +50,12 @@ pub enum HostError {
         /// Ours.
         here: u64,
     },
+    /// Some steps could not be undone; all others were.
+    #[error("not all could be put back: {}; `potato cleanup` tries again", failures.join("; "))]
+    NotUndone {
+        /// What, and why not.
+        failures: Vec<String>,
+    },
     /// The kernel refused a netlink request.
     #[error("{what}: {source}")]
     Netlink {

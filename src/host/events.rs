@@ -39,9 +39,10 @@ pub enum HostEvent {
         /// Which.
         interface_index: u32,
     },
-    /// Routes of the main table changed, or somebody took one of ours away.
+    /// Routes of the main table changed.
     RoutesChanged,
-    /// Somebody took one of our rules away.
+    /// Somebody took one of our rules or routes away: prepare anew. (The kernel says nothing of routes that it drops itself,
+    /// because their interface was set down or their source address taken off; that is told as a change of those.)
     RulesChanged,
     /// Some announcements were lost: addresses, routes and rules may have changed.
     Resync,
@@ -117,8 +118,10 @@ impl HostEvents {
             RouteNetlinkMessage::NewAddress(address) | RouteNetlinkMessage::DelAddress(address) => {
                 self.waiting.push_back(HostEvent::AddressesChanged { interface_index: address.header.index });
             }
-            RouteNetlinkMessage::NewRoute(route) if is_main(route) => self.once(HostEvent::RoutesChanged),
-            RouteNetlinkMessage::DelRoute(route) if is_main(route) || route.header.protocol == PROTOCOL => {
+            RouteNetlinkMessage::DelRoute(route) if route.header.protocol == PROTOCOL => {
+                self.once(HostEvent::RulesChanged);
+            }
+            RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route) if is_main(route) => {
                 self.once(HostEvent::RoutesChanged);
             }
             RouteNetlinkMessage::DelRule(rule) if is_our_rule(rule) => self.once(HostEvent::RulesChanged),

@@ -20,7 +20,10 @@ pub(super) struct RunDirLock {
 pub(super) fn take(run_dir: &Path) -> Result<RunDirLock, HostError> {
     let error = |action, path: &Path| {
         let path = path.to_owned();
-        move |source| HostError::RunDir { action, path, source }
+        move |source: io::Error| match source.kind() {
+            io::ErrorKind::PermissionDenied => HostError::Permission { what: format!("{action} {}", path.display()) },
+            _ => HostError::RunDir { action, path, source },
+        }
     };
     fs::DirBuilder::new().recursive(true).mode(0o755).create(run_dir).map_err(error("make the directory", run_dir))?;
     let path = run_dir.join(LOCK);

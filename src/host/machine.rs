@@ -7,10 +7,11 @@ use std::path::Path;
 
 use ipnet::Ipv4Net;
 
+use super::entry::Undo;
 use super::error::{HostError, HostWarning};
 use super::events::HostEvents;
 use super::interface::Interface;
-use super::journal::{Journal, Undo};
+use super::journal::Journal;
 use super::lock::{self, RunDirLock};
 use super::netlink::Netlink;
 use super::networks;
@@ -19,7 +20,11 @@ use super::steps::Steps;
 use super::sysctl::Family;
 use super::undo::undo_all;
 
+/// In packets.
 const TUN_QUEUE_LENGTH: u32 = 1000;
+/// RFC 7600: the IPv4 dummy address. An interface without any address fails reverse path filtering, even the loose
+/// kind, for every packet whose source the kernel would route elsewhere: such as the ICMP errors that we make for LAN hosts.
+const TUN_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
 
 /// How packets of a LAN interface reach the router.
 #[derive(Clone, Copy, Debug)]
@@ -55,9 +60,7 @@ impl Host {
         let netlink = Netlink::open()?;
         let left = Journal::read(run_dir)?;
         let undone = undo_all(&netlink, &left).await?;
-        for line in &undone.lines {
-            tracing::info!(step = %line, "undone what an earlier run left");
-        }
+        undone.log();
         let journal = Journal::create(run_dir, undone.failed)?;
         let steps = Steps { netlink, journal };
         Ok(Self { steps, lock, slots: None, tun: None, uplinks: BTreeSet::new() })
@@ -179,23 +182,25 @@ impl Host {
         let interface = self.current(&named).await?;
         self.tun = Some(interface.name.clone());
         self.steps.disable_ipv6(&interface).await?;
-        // Packets there come from anywhere, and the ICMP errors that we make for LAN hosts from our own LAN address.
+        // Packets there come from anywhere, and the ICMP errors that we make for LAN hosts from our own LAN address. Loose
+        // filtering wins over strict in `conf/all`: the kernel takes the greater number of the two.
         for (key, value) in [("rp_filter", "2"), ("accept_local", "1"), ("forwarding", "1")] {
             self.steps.set_sysctl(&interface, Family::Ipv4, key, value)?;
         }
         self.steps.set_mtu(&interface, mtu.into()).await?;
         self.steps.set_queue_length(&interface, TUN_QUEUE_LENGTH).await?;
         self.steps.set_up(&interface).await?;
+        self.steps.add_link_address(&interface, Ipv4Net::from(TUN_ADDRESS)).await?;
         let slots = self.slots().await?;
         self.steps.fill_table(slots.table, &interface, lan_address).await?;
         self.steps.add_rules(routing::LOOPBACK, slots).await
     }
 
-    /// Undoes everything, last first, and lets go of `run_dir`. A line for each step; what could not be undone stays in the
-    /// journal for [`super::cleanup`].
+    /// Undoes everything, last first, and lets go of `run_dir`. A line for each step.
     ///
     /// # Errors
-    /// When the kernel does not answer or the journal cannot be written.
+    /// [`HostError::NotUndone`] when some of it did not work, which stays in the journal for [`super::cleanup`]; when the
+    /// kernel does not answer or the journal cannot be written.
     pub async fn undo(self) -> Result<Vec<String>, HostError> {
         let Self { steps: Steps { netlink, mut journal }, lock, .. } = self;
         let undone = undo_all(&netlink, journal.entries()).await?;
@@ -205,7 +210,7 @@ impl Host {
             journal.retain(|entry| undone.failed.contains(entry))?;
         }
         lock.release();
-        Ok(undone.lines)
+        undone.into_result()
     }
 
     async fn route(&mut self, interface: &str) -> Result<(), HostError> {

@@ -10,6 +10,7 @@
 //! number (rules and routes, [`routing::PROTOCOL`]) or our handle (filters).
 
 mod cleanup;
+pub mod entry;
 mod error;
 mod events;
 mod interface;

@@ -4,12 +4,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use futures_util::{Stream, StreamExt, TryStreamExt};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
-use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use rtnetlink::packet_route::route::RouteMessage;
 use rtnetlink::packet_route::rule::RuleMessage;
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, IpVersion, LinkUnspec, RouteMessageBuilder};
 
 use super::error::HostError;
@@ -28,10 +28,8 @@ pub(super) struct Address {
     pub(super) interface_index: u32,
     /// Address and network.
     pub(super) net: IpNet,
-    /// Whether another address of the same network came first.
-    pub(super) secondary: bool,
-    /// Whether somebody set it for good, rather than the kernel by itself or for a time.
-    pub(super) permanent: bool,
+    /// How it was set.
+    pub(super) flags: AddressFlags,
 }
 
 /// What a change of a link sets.
@@ -94,13 +92,36 @@ impl Netlink {
         })
     }
 
-    /// Puts an address on an interface; one that is there already is fine.
-    pub(super) async fn add_address(&self, index: u32, net: IpNet) -> io::Result<()> {
-        let result = self.handle.address().add(index, net.addr(), net.prefix_len()).execute().await;
-        match result.map_err(refusal) {
-            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
-            other => other,
-        }
+    /// Puts an address on an interface that is good on this link only and makes no route.
+    pub(super) async fn add_link_address(&self, index: u32, net: Ipv4Net) -> io::Result<()> {
+        let mut request = self.handle.address().add(index, net.addr().into(), net.prefix_len());
+        request.message_mut().header.scope = AddressScope::Link;
+        request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Noprefixroute));
+        accept(request.execute().await.map_err(refusal), libc::EEXIST)
+    }
+
+    /// Takes an address off an interface, if it is there.
+    pub(super) async fn delete_address(&self, index: u32, net: Ipv4Net) -> io::Result<()> {
+        let mut message = AddressMessage::default();
+        message.header.family = AddressFamily::Inet;
+        message.header.prefix_len = net.prefix_len();
+        message.header.index = index;
+        message.attributes.push(AddressAttribute::Local(net.addr().into()));
+        accept(self.request(RouteNetlinkMessage::DelAddress(message), 0).await, libc::EADDRNOTAVAIL)
+    }
+
+    /// Puts an IPv6 address on an interface, as it was set before.
+    pub(super) async fn add_ipv6_address(&self, index: u32, net: Ipv6Net, flags: u32) -> io::Result<()> {
+        // The others tell of a state, which the kernel finds by itself.
+        let settable = AddressFlags::Nodad
+            | AddressFlags::Homeaddress
+            | AddressFlags::Managetempaddr
+            | AddressFlags::Noprefixroute
+            | AddressFlags::Mcautojoin;
+        let mut request = self.handle.address().add(index, net.addr().into(), net.prefix_len());
+        let flags = AddressFlags::from_bits_retain(flags) & settable;
+        request.message_mut().attributes.push(AddressAttribute::Flags(flags));
+        accept(request.execute().await.map_err(refusal), libc::EEXIST)
     }
 
     /// Sends a request that has no answer but yes or no.
@@ -147,16 +168,20 @@ impl Address {
                 _ => {}
             }
         }
-        let flag = |wide: AddressFlags, narrow: AddressHeaderFlags| {
-            flags.map_or(message.header.flags.contains(narrow), |flags| flags.contains(wide))
-        };
         let ip: IpAddr = local.or(address)?;
-        Some(Self {
-            interface_index: message.header.index,
-            net: IpNet::new(ip, message.header.prefix_len).ok()?,
-            secondary: flag(AddressFlags::Secondary, AddressHeaderFlags::Secondary),
-            permanent: flag(AddressFlags::Permanent, AddressHeaderFlags::Permanent),
-        })
+        let net = IpNet::new(ip, message.header.prefix_len).ok()?;
+        let flags = flags.unwrap_or_else(|| AddressFlags::from_bits_retain(message.header.flags.bits().into()));
+        Some(Self { interface_index: message.header.index, net, flags })
+    }
+
+    /// Whether another address of the same network came first.
+    pub(super) fn is_secondary(&self) -> bool {
+        self.flags.contains(AddressFlags::Secondary)
+    }
+
+    /// Whether it was set for good, not for a time.
+    pub(super) fn is_permanent(&self) -> bool {
+        self.flags.contains(AddressFlags::Permanent)
     }
 
     /// As an IPv4 address and network, if it is one.
@@ -165,6 +190,14 @@ impl Address {
             IpNet::V4(net) => Some(net),
             IpNet::V6(_) => None,
         }
+    }
+}
+
+/// Makes the answer that what is wanted is so already a yes.
+pub(super) fn accept(result: io::Result<()>, already: i32) -> io::Result<()> {
+    match result {
+        Err(error) if error.raw_os_error() == Some(already) => Ok(()),
+        other => other,
     }
 }
 

@@ -51,7 +51,10 @@ fn output_interfaces(route: &RouteMessage) -> Vec<u32> {
 
 /// The first address that an interface got.
 pub(super) fn primary_address(addresses: &[Address], index: u32) -> Option<Ipv4Net> {
-    addresses.iter().filter(|address| address.interface_index == index && !address.secondary).find_map(Address::ipv4)
+    addresses
+        .iter()
+        .filter(|address| address.interface_index == index && !address.is_secondary())
+        .find_map(Address::ipv4)
 }
 
 /// An interface's addresses.
@@ -68,6 +71,7 @@ pub(super) fn is_local(addresses: &[Address], address: Ipv4Addr) -> bool {
 mod tests {
     use super::*;
     use rtnetlink::RouteMessageBuilder;
+    use rtnetlink::packet_route::address::AddressFlags;
 
     fn route(network: &str, interface: u32) -> RouteMessage {
         let network: Ipv4Net = network.parse().unwrap();
@@ -79,7 +83,7 @@ mod tests {
     }
 
     fn address(net: &str, interface_index: u32) -> Address {
-        Address { interface_index, net: net.parse().unwrap(), secondary: false, permanent: true }
+        Address { interface_index, net: net.parse().unwrap(), flags: AddressFlags::Permanent }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::error::HostError;
-use super::netlink::Netlink;
+use super::netlink::{Netlink, accept};
 
 /// Who made a rule or route (`RTPROT_*`, `FRA_PROTOCOL`): us. Not among those that iproute2 knows.
 pub const PROTOCOL: RouteProtocol = RouteProtocol::Other(112);
@@ -81,10 +81,8 @@ async fn add_rule(netlink: &Netlink, interface: &str, priority: u32, what: &[Rul
     rule.attributes.push(RuleAttribute::Priority(priority));
     rule.attributes.push(RuleAttribute::Protocol(PROTOCOL));
     rule.attributes.extend_from_slice(what);
-    match netlink.request(RouteNetlinkMessage::NewRule(rule), NLM_F_CREATE | NLM_F_EXCL).await {
-        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
-        other => other,
-    }
+    let flags = NLM_F_CREATE | NLM_F_EXCL;
+    accept(netlink.request(RouteNetlinkMessage::NewRule(rule), flags).await, libc::EEXIST)
 }
 
 /// Deletes our rule of this priority for packets that come in by `interface`, if it is there.

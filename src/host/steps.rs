@@ -5,17 +5,19 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
+use super::entry::{Target, Undo};
 use super::error::{HostError, HostWarning};
 use super::interface::Interface;
-use super::journal::{Journal, Target, Undo};
+use super::journal::Journal;
 use super::netlink::{LinkChange, Netlink};
 use super::networks;
 use super::routing::{self, Slots};
 use super::sysctl::{self, Family};
 use super::traffic_filter;
 use crate::sys::ethtool;
+use crate::sys::kernel;
 
 /// The kernel and the book.
 pub(super) struct Steps {
@@ -24,8 +26,10 @@ pub(super) struct Steps {
 }
 
 /// Offloads for an interface on which packets are received: super-packets of TCP and UDP, made in a way that lets them be sent
-/// on. LRO makes some that cannot be.
-const RECEIVE_FEATURES: [(&str, bool); 3] = [("rx-lro", false), ("rx-gro", true), ("rx-udp-gro-forwarding", true)];
+/// on. LRO makes some that cannot be; so does UDP's GRO where a packet socket has no words for the result.
+fn receive_features() -> [(&'static str, bool); 3] {
+    [("rx-lro", false), ("rx-gro", true), ("rx-udp-gro-forwarding", kernel::describes_udp_super_packets())]
+}
 
 impl Steps {
     /// Sets a switch. One that this kernel does not have is passed over.
@@ -49,14 +53,29 @@ impl Steps {
         let mut warnings = Vec::new();
         for address in self.netlink.addresses().await? {
             let IpNet::V6(net) = address.net else { continue };
-            if address.interface_index != interface.index || !address.permanent || net.addr().is_unicast_link_local() {
+            if address.interface_index != interface.index
+                || !address.is_permanent()
+                || net.addr().is_unicast_link_local()
+            {
                 continue;
             }
-            self.journal.record(Undo::Ipv6Address(target(interface), net))?;
+            let flags = address.flags.bits();
+            self.journal.record(Undo::Ipv6Address { target: target(interface), address: net, flags })?;
             warnings.push(HostWarning::Ipv6AddressSuspended { interface: interface.name.clone(), address: net });
         }
         self.set_sysctl(interface, Family::Ipv6, "disable_ipv6", "1")?;
         Ok(warnings)
+    }
+
+    /// Puts an address on an interface that is good on this link only.
+    pub(super) async fn add_link_address(&mut self, interface: &Interface, net: Ipv4Net) -> Result<(), HostError> {
+        let there = self.netlink.addresses().await?;
+        if networks::addresses_of(&there, interface.index).contains(&net) {
+            return Ok(());
+        }
+        self.journal.record(Undo::Ipv4Address(target(interface), net))?;
+        let result = self.netlink.add_link_address(interface.index, net).await;
+        result.map_err(|source| HostError::from_kernel(format!("{}: add the address {net}", interface.name), source))
     }
 
     /// Sets the link up.
@@ -89,7 +108,7 @@ impl Steps {
     /// Sets the offloads of an interface on which packets are received, as far as it has them.
     pub(super) fn set_receive_features(&mut self, interface: &Interface) -> Result<Vec<HostWarning>, HostError> {
         let mut warnings = Vec::new();
-        for (feature, on) in RECEIVE_FEATURES {
+        for (feature, on) in receive_features() {
             if let Err(source) = self.set_feature(interface, feature, on)? {
                 warnings.push(HostWarning::Offload { interface: interface.name.clone(), feature, on, source });
             }

@@ -2,11 +2,9 @@
 
 use std::io;
 
-use ipnet::IpNet;
-
+use super::entry::{Target, Undo};
 use super::error::HostError;
 use super::interface::Interface;
-use super::journal::{Target, Undo};
 use super::netlink::{LinkChange, Netlink};
 use super::{routing, sysctl, traffic_filter};
 use crate::sys::ethtool;
@@ -14,10 +12,29 @@ use crate::sys::ethtool;
 /// How the undoing went.
 #[derive(Debug, Default)]
 pub(super) struct Undone {
-    /// A line for each entry, for the person.
+    /// A line for each entry that is undone, for the person.
     pub(super) lines: Vec<String>,
     /// What could not be undone, in the journal's order.
     pub(super) failed: Vec<Undo>,
+    /// Why not.
+    failures: Vec<String>,
+}
+
+impl Undone {
+    /// The lines, if all is undone.
+    pub(super) fn into_result(self) -> Result<Vec<String>, HostError> {
+        if self.failures.is_empty() { Ok(self.lines) } else { Err(HostError::NotUndone { failures: self.failures }) }
+    }
+
+    /// Tells the log.
+    pub(super) fn log(&self) {
+        for line in &self.lines {
+            tracing::info!(step = %line, "undone what an earlier run left");
+        }
+        for failure in &self.failures {
+            tracing::warn!(error = %failure, "could not undo what an earlier run left");
+        }
+    }
 }
 
 /// Undoes the entries, last first. One that fails does not keep the others from being undone.
@@ -31,7 +48,7 @@ pub(super) async fn undo_all(netlink: &Netlink, entries: &[Undo]) -> Result<Undo
             Ok(()) => undone.lines.push(describe(entry, interface)),
             Err(error) if error.is_gone() => undone.lines.push(describe(entry, None)),
             Err(error) => {
-                undone.lines.push(format!("could not undo: {error}"));
+                undone.failures.push(error.to_string());
                 undone.failed.insert(0, entry.clone());
             }
         }
@@ -71,9 +88,13 @@ async fn undo(netlink: &Netlink, entry: &Undo, interface: Option<&Interface>) ->
         Undo::Clsact(_) => traffic_filter::delete_unused_clsact(netlink, interface.index)
             .await
             .map_err(refused("delete the clsact qdisc")),
-        Undo::Ipv6Address(_, net) => {
-            netlink.add_address(interface.index, IpNet::V6(*net)).await.map_err(refused("put an IPv6 address back"))
+        Undo::Ipv4Address(_, address) => {
+            netlink.delete_address(interface.index, *address).await.map_err(refused("take our address off"))
         }
+        Undo::Ipv6Address { address, flags, .. } => netlink
+            .add_ipv6_address(interface.index, *address, *flags)
+            .await
+            .map_err(refused("put an IPv6 address back")),
         Undo::Rule { .. } | Undo::Table(_) => Ok(()),
     }
 }
@@ -90,7 +111,8 @@ fn describe(entry: &Undo, interface: Option<&Interface>) -> String {
         Undo::Clsact(_) => "deleted the clsact qdisc".to_owned(),
         Undo::Rule { interface, priority } => return format!("deleted rule {priority} for iif {interface}"),
         Undo::Table(table) => return format!("emptied table {table}"),
-        Undo::Ipv6Address(_, address) => format!("put {address} back"),
+        Undo::Ipv4Address(_, address) => format!("took {address} off"),
+        Undo::Ipv6Address { address, .. } => format!("put {address} back"),
     };
     match (interface, entry.target()) {
         (Some(interface), _) => format!("{}: {done}", interface.name),

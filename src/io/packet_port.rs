@@ -89,7 +89,10 @@ impl PacketPort {
             Ok(_) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             // The kernel could not say in a virtio header what this frame is (before Linux 6.2: a UDP super-packet).
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => drops.count(DropReason::BadOffload),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                drops.count(DropReason::BadOffload);
+                return Ok(true);
+            }
             Err(error) => return Err(error),
         }
         let bytes = self.accept(start, received, pool, batch, drops);

@@ -12,7 +12,7 @@ use crate::engine::counters::DropCounters;
 use crate::engine::outbox::Ingress;
 use crate::flow::Timestamp;
 use crate::placement::{LanId, MAX_LANS, MAX_UPLINKS, UplinkId};
-use crate::sys::epoll::Epoll;
+use crate::sys::poll::PollSet;
 use crate::wire::{BufferPool, PacketBuffer};
 
 /// A port of either kind.
@@ -128,17 +128,16 @@ impl Ports {
     }
 
     /// Puts a port in its place and waits for it. The port that was there before is closed.
-    pub(super) fn attach(&mut self, epoll: &Epoll, ingress: Ingress, port: Port) -> io::Result<()> {
-        let Some(entry) = self.entry(ingress) else { return Err(io::Error::from(io::ErrorKind::InvalidInput)) };
-        // Closing a descriptor takes it out of the epoll set.
-        *entry = None;
-        epoll.add(&port, token_of(ingress))?;
-        *entry = Some(Slot { port, strikes: 0, last_strike: Timestamp::default() });
-        Ok(())
+    pub(super) fn attach(&mut self, waiting: &mut PollSet, ingress: Ingress, port: Port) {
+        if let Some(entry) = self.entry(ingress) {
+            waiting.add(&port, token_of(ingress));
+            *entry = Some(Slot { port, strikes: 0, last_strike: Timestamp::default() });
+        }
     }
 
     /// Closes the port there.
-    pub(super) fn detach(&mut self, ingress: Ingress) {
+    pub(super) fn detach(&mut self, waiting: &mut PollSet, ingress: Ingress) {
+        waiting.remove(token_of(ingress));
         if let Some(entry) = self.entry(ingress) {
             *entry = None;
         }
@@ -148,7 +147,7 @@ impl Ports {
     /// not recover for ever, so it is given up in the end.
     pub(super) fn strike(
         &mut self,
-        epoll: &Epoll,
+        waiting: &mut PollSet,
         ingress: Ingress,
         now: Timestamp,
         error: Option<&io::Error>,
@@ -164,9 +163,7 @@ impl Ports {
             return Fate::Kept;
         }
         warn!(port = ?ingress, ?error, "port is dead");
-        if epoll.remove(&slot.port).is_err() {
-            self.detach(ingress);
-        }
+        waiting.remove(token_of(ingress));
         Fate::GivenUp
     }
 }

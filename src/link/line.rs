@@ -143,15 +143,6 @@ impl Line {
         self.report_change(from, cause);
     }
 
-    /// The line's sockets were made anew, maybe on another interface of the same name: start as if it had just come.
-    pub fn restart(&mut self, now: Timestamp) {
-        let from = self.availability();
-        if let State::Running { mac, .. } = self.state {
-            self.state = self.run(now, mac);
-            self.report_change(from, Cause::InterfaceFound);
-        }
-    }
-
     /// Handles an ARP packet: what follows the Ethernet header.
     pub fn handle_packet(&mut self, now: Timestamp, arp: &[u8]) {
         let from = self.availability();
@@ -319,14 +310,6 @@ mod tests {
         assert_eq!(line.poll_event(), changed(Availability::Usable, Availability::Unresolved, Cause::MacChanged));
         line.handle_packet(at(110), &arp(THEIRS, GATEWAY));
         assert_eq!(line.next_hop(), Some((THEIRS, OTHER)));
-    }
-
-    #[test]
-    fn restart_asks_for_the_gateway_again() {
-        let mut line = up();
-        line.restart(at(100));
-        assert_eq!(line.poll_event(), changed(Availability::Usable, Availability::Unresolved, Cause::InterfaceFound));
-        assert!(line.poll_transmit().is_some());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A counter that wakes a thread waiting in [`epoll`](super::epoll).
+//! A counter that wakes a thread waiting in [`poll`](super::poll).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

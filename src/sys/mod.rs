@@ -4,13 +4,14 @@
 pub mod affinity;
 pub mod bpf;
 pub mod clock;
-pub mod epoll;
 pub mod ethtool;
 pub mod eventfd;
+pub mod kernel;
 pub mod mapped;
 pub mod messages;
 pub mod netns;
 pub mod packet_socket;
+pub mod poll;
 pub mod process;
 pub mod slab;
 pub mod tun;

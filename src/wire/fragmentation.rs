@@ -1,11 +1,13 @@
 //! Cutting an IPv4 packet for a link that is too narrow (RFC 791 section 3.2). For packets without the don't-fragment
-//! flag; super-packets are not cut here.
+//! flag. Of super-packets only UDP's are cut here, into the datagrams that they stand for, for those may be too long
+//! themselves; TCP's are left to whoever sends them.
+
+use std::num::NonZeroU16;
 
 use super::buffer::PacketBuffer;
 use super::ipv4::{self, Ipv4};
 use super::vnet::{Checksum, VnetHeader};
-
-use super::checksum;
+use super::{checksum, udp};
 
 const MORE_FRAGMENTS: u16 = 0x2000;
 const COPIED_OPTION: u8 = 0x80;
@@ -22,6 +24,51 @@ pub fn finish_checksum(packet: &mut PacketBuffer) -> Option<()> {
         packet.vnet.checksum = Checksum::Complete;
     }
     Some(())
+}
+
+/// Cuts a UDP super-packet, whose header is `header`, into the datagrams that it stands for, of `size` payload bytes each.
+/// Every one is written into a buffer that `take` gives and passed to `emit`, in order. `checksum` is the state of the
+/// super-packet's; a datagram's is finished, or missing where the super-packet has none.
+pub fn datagrams(
+    packet: &[u8],
+    header: &Ipv4,
+    (size, checksum): (NonZeroU16, Checksum),
+    mut take: impl FnMut() -> PacketBuffer,
+    mut emit: impl FnMut(PacketBuffer),
+) {
+    let headers = header.header_length + udp::HEADER_LENGTH;
+    let Some((head, payload)) = packet[..header.total_length].split_at_checked(headers) else { return };
+    let field = header.header_length + udp::CHECKSUM_OFFSET;
+    let has_checksum = matches!(checksum, Checksum::Unfinished { .. }) || head[field..field + 2] != [0, 0];
+    for (number, piece) in (0_u16..).zip(payload.chunks(size.get().into())) {
+        let mut buffer = take();
+        buffer.set_length(headers + piece.len());
+        buffer.vnet = VnetHeader::default();
+        let bytes = buffer.packet_mut();
+        bytes[..headers].copy_from_slice(head);
+        bytes[headers..].copy_from_slice(piece);
+        #[expect(clippy::cast_possible_truncation, reason = "an IP packet has less than 65,536 bytes")]
+        let (length, udp_length) = (bytes.len() as u16, (bytes.len() - header.header_length) as u16);
+        bytes[2..4].copy_from_slice(&length.to_be_bytes());
+        // RFC 6864 section 4.1: datagrams that may be fragmented need identifications of their own.
+        bytes[4..6].copy_from_slice(&header.identification.wrapping_add(number).to_be_bytes());
+        ipv4::write_checksum(bytes, header.header_length);
+        let transport = &mut bytes[header.header_length..];
+        transport[4..6].copy_from_slice(&udp_length.to_be_bytes());
+        transport[6..8].fill(0);
+        if has_checksum {
+            let source = header_address(head, 12);
+            let pseudo = checksum::pseudo_header_v4(source, header_address(head, 16), header.protocol, udp_length);
+            let sum = checksum::finish_udp(pseudo + checksum::sum(transport));
+            transport[6..8].copy_from_slice(&sum.to_be_bytes());
+        }
+        emit(buffer);
+    }
+}
+
+/// An address as it stands in a header now, which may have been rewritten since it was parsed.
+fn header_address(header: &[u8], at: usize) -> std::net::Ipv4Addr {
+    std::net::Ipv4Addr::new(header[at], header[at + 1], header[at + 2], header[at + 3])
 }
 
 /// Cuts `packet`, whose header is `header`, into pieces of at most `mtu` bytes. Each is written into a buffer that

@@ -191,6 +191,74 @@ fn narrow_line_is_told_or_the_packet_cut() {
 }
 
 #[test]
+fn udp_super_packet_is_cut_into_datagrams_and_fragments_for_a_narrow_line() {
+    use crate::wire::{Checksum, Segmentation};
+    let mut router = Router::new();
+    router.snapshot.uplinks.iter_mut().for_each(|uplink| uplink.mtu = 1400);
+    let mut packet = udp((HOST_A, 5000), (SERVER, 53), &[7; 1460 * 3 + 100]);
+    packet[6] = 0;
+    crate::wire::ipv4::write_checksum(&mut packet, 20);
+    let mut frame = Router::framed(&packet, MAC_A);
+    frame.vnet.segmentation = Segmentation::Udp { size: 1460 };
+    frame.vnet.checksum = Checksum::Complete;
+    let pieces = router.lan_frame(frame);
+    assert_eq!(pieces.len(), 3 * 2 + 1);
+    assert!(pieces.iter().all(|piece| piece.packet.len() <= 1400 && piece.link.len() == 14));
+    pieces[6].assert_checksums();
+    let identifications: std::collections::BTreeSet<_> = pieces.iter().map(|piece| piece.ip().identification).collect();
+    assert_eq!(identifications.len(), 4);
+    let together: usize = pieces.iter().map(|piece| piece.packet.len() - 20).sum();
+    assert_eq!(together, 1460 * 3 + 100 + 4 * 8);
+}
+
+#[test]
+fn new_connection_on_old_ports_leaves_a_dead_line() {
+    let mut router = Router::new();
+    let syn = tcp((HOST_A, 41_000), (SERVER, 80), SYN, (100, 0));
+    let first = router.out_one(&syn);
+    let reset = tcp((SERVER, 80), (first.ip().source, 41_000), 0x14, (0, 101));
+    assert_eq!(router.send_from_uplink(first.uplink(), &reset).len(), 1);
+    router.snapshot.uplinks[first.uplink().index()].availability = Availability::NoCarrier;
+    let second = router.out_one(&tcp((HOST_A, 41_000), (SERVER, 80), SYN, (90_000, 0)));
+    assert_ne!(second.uplink(), first.uplink());
+}
+
+#[test]
+fn fragments_in_any_order_go_out_under_one_port() {
+    let mut router = Router::with(&engine_config(2, 1));
+    router.out_one(&udp((HOST_B, 5002), (SERVER, 53), b""));
+    let mut packet = udp((HOST_A, 5002), (SERVER, 53), &[7; 3000]);
+    packet[6] = 0;
+    crate::wire::ipv4::write_checksum(&mut packet, 20);
+    let mut pieces = Vec::new();
+    let header = Ipv4::parse(&packet).unwrap();
+    crate::wire::fragmentation::fragment(&packet, &header, 1500, PacketBuffer::new, |piece| {
+        pieces.push(piece.packet().to_vec());
+    });
+    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+        for piece in &mut pieces {
+            piece[5] += 1;
+            crate::wire::ipv4::write_checksum(piece, 20);
+        }
+        let sent: Vec<Sent> = order.iter().flat_map(|&at| router.send_from_lan(&pieces[at])).collect();
+        assert_eq!(sent.len(), 3, "{:?}", router.dropped());
+        let mut payload = vec![0; 3008];
+        for piece in &sent {
+            let at = usize::from(piece.ip().fragment.unwrap().offset);
+            payload[at..at + piece.packet.len() - 20].copy_from_slice(&piece.packet[20..]);
+        }
+        let mut whole = sent[0].packet[..20].to_vec();
+        whole[2..4].copy_from_slice(&3028_u16.to_be_bytes());
+        whole[6..8].fill(0);
+        crate::wire::ipv4::write_checksum(&mut whole, 20);
+        whole.extend(payload);
+        let whole = Sent { egress: sent[0].egress, packet: whole, link: Vec::new(), vnet: VnetHeader::default() };
+        whole.assert_checksums();
+        assert_ne!(whole.ports().0, 5002);
+    }
+}
+
+#[test]
 fn hosts_meet_by_their_external_addresses() {
     let mut config = engine_config(2, 1);
     config.settings.filtering = Filtering::EndpointIndependent;

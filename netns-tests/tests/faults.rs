@@ -1,0 +1,145 @@
+//! Lines that fail, and a router that is killed.
+//!
+//! ```text
+//!  h1 .21 --+                                    wan1 -- 10.77.1.1 --+
+//!           +-- lan -- lan0 192.168.10.1 [potato]                    [internet] 203.0.113.1: echo servers
+//!                                                wan2 -- 10.77.2.1 --+
+//! ```
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+
+use netns_tests::programs::run;
+use netns_tests::sockets::{connect, listener, seen_from, udp};
+use netns_tests::{Capture, Must, SERVER, World, binary, over_both_captures};
+
+over_both_captures!(
+    an_uplink_deleted_and_made_again_recovers,
+    an_uplink_without_carrier_gets_no_new_flows,
+    connections_outlive_a_killed_router,
+    a_second_instance_is_refused,
+    a_gateway_with_a_new_mac_is_found_again,
+);
+
+/// A TCP connection through the router, both its ends.
+struct Connection {
+    near: TcpStream,
+    far: TcpStream,
+    /// The uplink that it is on, 1 and up.
+    uplink: usize,
+}
+
+impl Connection {
+    /// Connections until there is one on each of two uplinks.
+    fn on_each_uplink(world: &World) -> [Self; 2] {
+        let listening = listener(world.internet(), SERVER, 7000);
+        let mut found = [None, None];
+        for _ in 0..20 {
+            let near = connect(world.host(1), 0, SocketAddr::from((SERVER, 7000))).must();
+            let (far, external) = listening.accept().must();
+            let IpAddr::V4(address) = external.ip() else { unreachable!("the lab is IPv4") };
+            far.set_read_timeout(Some(std::time::Duration::from_secs(15))).must();
+            near.set_read_timeout(Some(std::time::Duration::from_secs(15))).must();
+            let uplink = usize::from(address.octets()[2]);
+            found[uplink - 1].get_or_insert(Self { near, far, uplink });
+            if let [Some(_), Some(_)] = &found {
+                break;
+            }
+        }
+        found.map(|connection| connection.expect("20 connections use both uplinks"))
+    }
+
+    /// Says something both ways.
+    #[track_caller]
+    fn still_works(&mut self) {
+        let mut bytes = [0; 5];
+        self.near.write_all(b"there").must();
+        self.far.read_exact(&mut bytes).must();
+        assert_eq!(&bytes, b"there");
+        self.far.write_all(b"again").must();
+        self.near.read_exact(&mut bytes).must();
+        assert_eq!(&bytes, b"again");
+    }
+}
+
+fn an_uplink_deleted_and_made_again_recovers(capture: Capture) {
+    let mut world = World::new(capture, 1, 2);
+    let [mut first, mut second] = Connection::on_each_uplink(&world);
+    world.lab.delete_uplink(1).must();
+    world.wait_for_state(1, "missing");
+    second.still_works();
+    run(world.host(1), "ping -c 2 -i 0.05 -W 2 203.0.113.1");
+    world.lab.remake_uplink(1).must();
+    world.wait_for_state(1, "up");
+    first.still_works();
+    second.still_works();
+    assert_eq!((first.uplink, second.uplink), (1, 2));
+    // New flows go there again.
+    let fresh = Connection::on_each_uplink(&world);
+    assert_eq!(fresh[0].uplink, 1);
+    world.finish();
+}
+
+fn an_uplink_without_carrier_gets_no_new_flows(capture: Capture) {
+    let mut world = World::new(capture, 1, 2);
+    let [mut first, mut second] = Connection::on_each_uplink(&world);
+    world.internet().ip(&["link set isp1 down".to_owned()]).must();
+    world.wait_for_state(1, "no-carrier");
+    second.still_works();
+    let listening = udp(world.internet(), SERVER, 7000);
+    for port in 20_000..20_008 {
+        let socket = udp(world.host(1), Ipv4Addr::UNSPECIFIED, port);
+        let external = seen_from(&socket, &listening, "new");
+        assert_eq!(external.ip(), Ipv4Addr::new(10, 77, 2, 2));
+    }
+    world.internet().ip(&["link set isp1 up".to_owned()]).must();
+    world.wait_for_state(1, "up");
+    first.still_works();
+    second.still_works();
+    world.finish();
+}
+
+fn connections_outlive_a_killed_router(capture: Capture) {
+    let mut world = World::new(capture, 1, 2);
+    let mut connections = Connection::on_each_uplink(&world);
+    let listening = udp(world.internet(), SERVER, 7001);
+    let socket = udp(world.host(1), Ipv4Addr::UNSPECIFIED, 6000);
+    let external = seen_from(&socket, &listening, "before");
+    world.router.kill().must();
+    world.router = world.lab.start_router(binary(), capture).must();
+    connections.iter_mut().for_each(Connection::still_works);
+    // The server may speak first, too: the mapping is still there.
+    listening.send_to(b"hello", external).must();
+    netns_tests::sockets::expect(&socket, "hello");
+    assert_eq!(seen_from(&socket, &listening, "after"), external);
+    world.finish();
+}
+
+fn a_second_instance_is_refused(capture: Capture) {
+    let mut world = World::new(capture, 1, 1);
+    let config = world.lab.config(capture).must();
+    let arguments = ["10", &binary().to_string_lossy(), "run", "--config", &config.to_string_lossy()];
+    let output = world.lab.router().command("timeout", &arguments).output().must();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{said}");
+    let process = world.router.process().id().to_string();
+    assert!(said.contains(&process), "it names the process {process} that runs: {said}");
+    run(world.host(1), "ping -c 2 -i 0.05 -W 2 203.0.113.1");
+    world.finish();
+}
+
+// Another modem, the same address: it says so (RFC 5227 announcements are what modems send when they start).
+fn a_gateway_with_a_new_mac_is_found_again(capture: Capture) {
+    let world = World::new(capture, 1, 1);
+    run(world.host(1), "ping -c 1 -W 2 203.0.113.1");
+    world.internet().ip(&["link set isp1 address 02:00:00:00:77:01".to_owned()]).must();
+    netns_tests::programs::scapy(
+        world.internet(),
+        "sendp(Ether(src='02:00:00:00:77:01', dst='ff:ff:ff:ff:ff:ff')/\
+         ARP(op=1, hwsrc='02:00:00:00:77:01', psrc='10.77.1.1', pdst='10.77.1.1'), iface='isp1')",
+    );
+    netns_tests::world::wait_for("an answer by the new address", || {
+        world.host(1).exec("ping", &["-c", "1", "-W", "1", "203.0.113.1"]).map_err(|error| error.to_string())
+    });
+    world.finish();
+}
