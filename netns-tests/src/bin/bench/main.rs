@@ -59,6 +59,10 @@ struct Arguments {
     /// Also measure the kernel a second time each round, as if it were another contender: what differs is noise.
     #[arg(long)]
     noise: bool,
+    /// Receive packet steering while Potato routes, as a mask of processors. Its own programs share packets out, so it needs
+    /// none, and none is what a machine has by itself. The kernel always gets all processors.
+    #[arg(long, default_value = "0")]
+    potato_rps: String,
     /// How often a measurement is repeated during which other programs were busy.
     #[arg(long, default_value_t = 2)]
     retries: u32,
@@ -91,7 +95,7 @@ impl Arguments {
             let message = format!("{} does not exist: run `cargo build --release` or give --potato", program.display());
             return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
-        Ok(PotatoOptions { program, workers: self.workers })
+        Ok(PotatoOptions { program, workers: self.workers, steering: self.potato_rps.clone() })
     }
 }
 

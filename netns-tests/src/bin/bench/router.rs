@@ -38,6 +38,8 @@ impl Contender {
 pub(crate) struct PotatoOptions {
     pub(crate) program: PathBuf,
     pub(crate) workers: Option<u8>,
+    /// Mask of the processors over which the router's ports are spread.
+    pub(crate) steering: String,
 }
 
 /// A router at work; ended when dropped.
@@ -80,6 +82,7 @@ impl Drop for Router {
 }
 
 fn set_up_kernel(topology: &Topology) -> io::Result<()> {
+    topology.steer_receiving("3")?;
     let mut lines = String::new();
     for i in 1..=UPLINKS {
         lines += &format!(
@@ -111,6 +114,7 @@ fn log_path(topology: &Topology) -> PathBuf {
 }
 
 fn start_potato(topology: &Topology, options: &PotatoOptions, capture: &str) -> io::Result<Router> {
+    topology.steer_receiving(&options.steering)?;
     let path = topology.directory.join("potato.toml");
     fs::write(&path, potato_configuration(&topology.directory, options, capture))?;
     let log = fs::File::create(log_path(topology))?;

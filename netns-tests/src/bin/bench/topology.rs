@@ -9,7 +9,7 @@
 //! With [`Frames::Super`] the hosts' interfaces segment nothing, so packets of up to 64 KB cross all links whole. With
 //! [`Frames::Mtu`] the hosts' interfaces cut (tso and gso off) as a sender's NIC would, and the router's ports merge by GRO as a
 //! real driver does. In both, the router's ports keep their own tso: a NIC cuts in hardware, at no cost to the router. Checksum
-//! offload stays on everywhere. Receive packet steering is on for all ports of the router.
+//! offload stays on everywhere.
 
 use std::fs;
 use std::io;
@@ -131,7 +131,8 @@ impl Topology {
         topology.ip_batch(Some(internet), &far)?;
         let host_side = "link set lo up\nlink set eth0 up\naddress add 192.168.10.2/24 dev eth0\nroute add default via 192.168.10.1\n";
         topology.ip_batch(Some(host), host_side)?;
-        topology.tune_router()?;
+        let merge = "for port in lan0 wan1 wan2 wan3 wan4 wan5 wan6; do ethtool -K $port gro on; done";
+        run(topology.inside(router, "sh").args(["-ec", merge]))?;
         Ok(topology)
     }
 
@@ -139,10 +140,10 @@ impl Topology {
         [&self.router, &self.host, &self.internet]
     }
 
-    fn tune_router(&self) -> io::Result<()> {
-        let tune = "for port in lan0 wan1 wan2 wan3 wan4 wan5 wan6; do \
-                    ethtool -K $port gro on && for queue in /sys/class/net/$port/queues/rx-*; do echo 3 > $queue/rps_cpus; done; done";
-        run(self.inside(&self.router, "sh").args(["-ec", tune])).map(drop)
+    /// Turns receive packet steering on for the router's ports: over which processors, as a mask.
+    pub(crate) fn steer_receiving(&self, processors: &str) -> io::Result<()> {
+        let script = format!("for mask in /sys/class/net/*/queues/rx-*/rps_cpus; do echo {processors} > $mask; done");
+        run(self.inside(&self.router, "sh").args(["-ec", &script])).map(drop)
     }
 
     /// Sets what the hosts put on the wire.
