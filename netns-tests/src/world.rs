@@ -22,7 +22,7 @@ pub struct World {
     /// The router. Dropped before the lab.
     pub router: Router,
     sniffers: Vec<Sniffer>,
-    resets: Resets,
+    resets: Option<Resets>,
     servers: Option<Servers>,
     /// The namespaces.
     pub lab: Lab,
@@ -46,7 +46,7 @@ impl World {
     pub fn with(capture: Capture, options: LabOptions) -> Self {
         let lab = lab(options);
         let sniffers = Sniffer::at_every_far_end(&lab);
-        let resets = Resets::of_the_hosts(&lab);
+        let resets = Some(Resets::of_the_hosts(&lab));
         let router = lab.start_router(binary(), capture).must();
         Self { router, sniffers, resets, servers: None, lab }
     }
@@ -118,17 +118,17 @@ impl World {
     pub fn finish(mut self) {
         let status = self.router.terminate().must();
         assert!(status.success(), "the router ended with {status}; log:\n{}", self.router.log_end());
-        self.check_outside();
+        let resets = self.resets.take().map(Resets::finish).unwrap_or_default();
+        self.sniffers.drain(..).for_each(|sniffer| sniffer.finish(&resets));
     }
+}
 
-    /// Asserts what the sniffers have seen, when the router was ended already.
-    ///
-    /// # Panics
-    /// When something was seen that must not be.
-    pub fn check_outside(self) {
-        let resets = self.resets.finish();
-        for sniffer in self.sniffers {
-            sniffer.finish(&resets);
+impl Drop for World {
+    /// What a test that has failed would like to know.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let status = self.router.status().map_or_else(|error| error.to_string(), |status| format!("{status:#}"));
+            eprintln!("the router said at last: {status}\nits log:\n{}", self.router.log_end());
         }
     }
 }
