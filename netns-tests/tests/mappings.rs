@@ -12,6 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use netns_tests::programs::{run, scapy};
 use netns_tests::sockets::{connect, expect, expect_silence, listener, seen_from, udp};
+use netns_tests::world::wait_for;
 use netns_tests::{Capture, LabOptions, Must, SERVER, World, over_both_captures};
 
 const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
@@ -151,10 +152,14 @@ fn an_unsolicited_syn_meets_silence(capture: Capture) {
 fn changed_ports_cannot_be_guessed(capture: Capture) {
     let world = World::new(capture, 2, 1);
     let listening = udp(world.internet(), SERVER, 7000);
+    // All that is to be held is held first: a port that was changed may be any.
+    let holders: Vec<_> = (30_000..30_100).map(|port| udp(world.host(2), ANY, port)).collect();
+    for holder in &holders {
+        let port = holder.local_addr().must().port();
+        assert_eq!(seen_from(holder, &listening, "holder").port(), port);
+    }
     let mut changed = Vec::new();
     for port in 30_000..30_100 {
-        let holder = udp(world.host(2), ANY, port);
-        assert_eq!(seen_from(&holder, &listening, "holder").port(), port);
         let socket = udp(world.host(1), ANY, port);
         changed.push(seen_from(&socket, &listening, "changed").port());
     }
@@ -189,6 +194,7 @@ fn hosts_meet_at_their_external_addresses(capture: Capture) {
     let external = [0, 1].map(|index: usize| seen_from(&sockets[index], &listening, "open"));
     // The filter holds between hosts, too: the first one knocks unheard, and has opened the way back to itself.
     sockets[0].send_to(b"knock", external[1]).must();
+    wait_for("the filter", || if world.drops("filtered") > 0 { Ok(()) } else { Err("nothing is filtered".to_owned()) });
     for (from, to) in [(1, 0), (0, 1)] {
         sockets[from].send_to(b"hello", external[to]).must();
         assert_eq!(expect(&sockets[to], "hello"), external[from]);
