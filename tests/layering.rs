@@ -46,7 +46,7 @@ fn sources() -> Vec<Source> {
         Source { path, module, code }
     };
     let mut sources: Vec<Source> = files.into_iter().map(read).collect();
-    sources.retain(|source| !is_test_module(&source.path));
+    sources.retain(|source| !source.module.iter().any(|part| part == "tests") && !is_test_module(&source.path));
     sources
 }
 

@@ -143,21 +143,54 @@ proptest! {
     ) {
         let mut world = World::new(Size::default());
         let mut packet = datagram(protocol, (host(0), port), (remote(0), 443), 64, &payload);
-        let at = checksum_at(protocol);
-        let length = u16::try_from(packet.len() - 20).unwrap();
-        let pseudo = potato::wire::checksum::pseudo_header_v4(host(0), remote(0), protocol as u8, length);
-        packet[at..at + 2].copy_from_slice(&potato::wire::checksum::unfinished(pseudo).to_be_bytes());
-        let checksum = Checksum::Unfinished { start: 20, offset: u16::try_from(at - 20).unwrap() };
+        let checksum = unfinish(&mut packet);
         let sent = world.host_sends_with(&packet, VnetHeader { checksum, segmentation: Segmentation::None });
         prop_assert_eq!(sent[0].vnet.checksum, checksum);
         let (_, mut out) = only(sent)?;
-        // What a network card does: sum from `start` on, over the pseudo-header sum that stands in the field.
-        let finished = !pnet_packet::util::checksum(&out[20..], usize::MAX);
-        out[at..at + 2].copy_from_slice(&(!finished).to_be_bytes());
-        if protocol == Protocol::Udp && out[at..at + 2] == [0, 0] {
-            out[at..at + 2].fill(0xff);
-        }
+        finish(&mut out);
         check_by_others(&out)?;
+    }
+}
+
+/// Puts the sum of the pseudo-header where the checksum will be, as a sender with checksum offload leaves it.
+fn unfinish(packet: &mut [u8]) -> Checksum {
+    let protocol = Protocol::from_number(packet[9]).unwrap();
+    let at = checksum_at(protocol);
+    let length = u16::try_from(packet.len() - 20).unwrap();
+    let (source, destination) = (source(packet).0, destination(packet).0);
+    let pseudo = potato::wire::checksum::pseudo_header_v4(source, destination, protocol as u8, length);
+    packet[at..at + 2].copy_from_slice(&potato::wire::checksum::unfinished(pseudo).to_be_bytes());
+    Checksum::Unfinished { start: 20, offset: u16::try_from(at - 20).unwrap() }
+}
+
+/// What a network card does: sums all from the layer-4 header on, over what stands in the field.
+fn finish(packet: &mut [u8]) {
+    let protocol = Protocol::from_number(packet[9]).unwrap();
+    let at = checksum_at(protocol);
+    let sum = pnet_packet::util::checksum(&packet[20..], usize::MAX);
+    let sum = if sum == 0 && protocol == Protocol::Udp { 0xffff } else { sum };
+    packet[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+}
+
+#[test]
+fn super_packet_crosses_whole_and_unfinished_both_ways() {
+    let mut world = World::new(Size::default());
+    let (host, far) = ((host(0), 40_000), (remote(0), 443));
+    let (uplink, seen) = world::connect(&mut world, host, far);
+    let segmentation = Segmentation::Tcp4 { size: 1_448, ecn: false };
+    for (from, to, way) in [(host, far, None), (far, seen, Some(uplink))] {
+        let mut packet = segment(from, to, (1_001, 1_001), false, &[0x5a; 30_000]);
+        let vnet = VnetHeader { checksum: unfinish(&mut packet), segmentation };
+        let sent = match way {
+            None => world.host_sends_with(&packet, vnet),
+            Some(uplink) => world.internet_sends_with(uplink, &packet, vnet),
+        };
+        let [sent] = &sent[..] else { panic!("{sent:?}") };
+        assert_eq!((sent.bytes.len(), sent.vnet), (packet.len(), vnet));
+        let mut finished = sent.bytes.clone();
+        finish(&mut finished);
+        check_by_others(&finished).unwrap();
+        check_only_endpoints_changed(&packet, &finished).unwrap();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reads what `tcpdump -i any -w` wrote: the packets, each with the interface that it was seen on.
 //!
 //! Written for these tests and used by them alone, so it is an independent witness of what the router sends: it shares
-//! no code with it. It knows the link types Ethernet and LINUX_SLL2, and IPv4; everything else is passed over.
+//! no code with it. It knows the link type LINUX_SLL2 and IPv4; everything else is passed over.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -10,16 +10,18 @@ use std::path::Path;
 const FILE_HEADER: usize = 24;
 /// Bytes of a record's header.
 const RECORD_HEADER: usize = 16;
-/// Link type: Ethernet.
-const ETHERNET: u32 = 1;
 /// Link type: Linux cooked, version 2.
 const LINUX_SLL2: u32 = 276;
+/// Its packet type of what is sent.
+const OUTGOING: u8 = 4;
 
 /// An IPv4 packet as it was seen.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Index of the interface; 0 in a capture of one interface.
+    /// Index of the interface.
     pub interface: u32,
+    /// Whether it was sent by that interface's own machine.
+    pub outgoing: bool,
     /// The packet from its IP header on, perhaps cut short.
     pub bytes: Vec<u8>,
 }
@@ -82,7 +84,7 @@ impl Seen {
     #[must_use]
     pub fn inner(&self) -> Option<Self> {
         self.icmp().filter(|(kind, _)| matches!(kind, 3 | 4 | 5 | 11 | 12))?;
-        parse_ipv4(self.interface, self.payload().get(8..)?)
+        parse_ipv4(self.interface, self.outgoing, self.payload().get(8..)?)
     }
 }
 
@@ -111,19 +113,15 @@ pub fn read(path: &Path) -> Vec<Seen> {
 }
 
 fn parse_frame(link_type: u32, frame: &[u8]) -> Option<Seen> {
-    let (ether_type, interface, packet) = match link_type {
-        ETHERNET => (frame.get(12..14)?, 0, frame.get(14..)?),
-        LINUX_SLL2 => {
-            let index = frame.get(4..8)?;
-            (frame.get(..2)?, u32::from_be_bytes([index[0], index[1], index[2], index[3]]), frame.get(20..)?)
-        }
-        other => panic!("link type {other} is not known here"),
-    };
-    if ether_type == [8, 0] { parse_ipv4(interface, packet) } else { None }
+    assert_eq!(link_type, LINUX_SLL2, "this link type is not known here");
+    let header = frame.get(..20)?;
+    let interface = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+    if header[..2] == [8, 0] { parse_ipv4(interface, header[10] == OUTGOING, &frame[20..]) } else { None }
 }
 
-fn parse_ipv4(interface: u32, packet: &[u8]) -> Option<Seen> {
-    (packet.len() >= 20 && packet[0] >> 4 == 4).then(|| Seen { interface, bytes: packet.to_vec() })
+fn parse_ipv4(interface: u32, outgoing: bool, packet: &[u8]) -> Option<Seen> {
+    let is_ipv4 = packet.len() >= 20 && packet[0] >> 4 == 4;
+    is_ipv4.then(|| Seen { interface, outgoing, bytes: packet.to_vec() })
 }
 
 fn address(bytes: &[u8], at: usize) -> Ipv4Addr {

@@ -5,8 +5,8 @@ use std::process::Stdio;
 use potato::demo::lab::{Namespace, Process};
 use serde_json::Value;
 
-use crate::Must;
 use crate::world::wait_for;
+use crate::{Must, SERVER};
 
 /// Debian's own Python, which has scapy.
 const PYTHON: &str = "/usr/bin/python3";
@@ -54,7 +54,8 @@ fn bounded(namespace: &Namespace, words: &[&str]) -> String {
 /// When it does not start.
 #[must_use]
 pub fn iperf_server(namespace: &Namespace) -> Process {
-    let server = namespace.spawn("iperf3", &["-s"]).must();
+    // Bound to it, or its answers by UDP would come from the uplink's far end.
+    let server = namespace.spawn("iperf3", &["-s", "-B", &SERVER.to_string()]).must();
     wait_for_listener(namespace, 5201);
     server
 }
@@ -86,7 +87,7 @@ pub struct Measured {
 #[track_caller]
 #[must_use]
 pub fn iperf(namespace: &Namespace, options: &str) -> Measured {
-    let line = format!("iperf3 --json --connect-timeout 5000 -c 203.0.113.1 {options}");
+    let line = format!("iperf3 --json --connect-timeout 5000 -c {SERVER} {options}");
     let output = namespace.command("bash", &["-c", &line]).stderr(Stdio::inherit()).output().must();
     let report: Value = serde_json::from_slice(&output.stdout).must();
     assert!(output.status.success(), "{line}: {}", report["error"]);

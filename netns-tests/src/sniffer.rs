@@ -1,8 +1,9 @@
 //! Watchers outside: what arrives at the far end of every uplink, for the whole of a test.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead, BufReader};
-use std::net::Ipv4Addr;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -10,28 +11,53 @@ use potato::demo::lab::{Lab, Namespace, Process};
 
 use crate::Must;
 use crate::capture_file::{self, Seen};
+use crate::world::wait_for;
 
 /// TCP's RST flag.
 const RST: u8 = 4;
 
+/// Where the datagrams go that mark the end of a capture.
+const MARKER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 65_000);
+/// What they say.
+const MARKER_TEXT: &[u8] = b"nothing after this is looked at";
+
 /// A `tcpdump` that writes to a file.
+///
+/// It always looks at all interfaces, loopback too: a datagram sent there at the end marks that all before it is in the
+/// file. Without the mark, what was last seen would be lost in its buffers.
 #[derive(Debug)]
 pub struct Capturing {
     process: Process,
+    namespace: String,
+    /// The interface that matters; `None`: all.
+    index: Option<u32>,
+    only_outgoing: bool,
     file: PathBuf,
 }
 
 impl Capturing {
-    /// Captures what comes in to (`"in"`), goes out of (`"out"`) or passes (`"inout"`) `interface` and matches
-    /// `filter`, the first `bytes` bytes of each packet, to `file`.
+    /// Captures what comes in to (`"in"`), goes out of (`"out"`) or passes (`"inout"`) `interface` (or `"any"`) and
+    /// matches `filter`, the first `bytes` bytes of each packet, to `file`.
     ///
     /// # Panics
     /// When tcpdump does not start.
     #[must_use]
     pub fn start(namespace: &Namespace, interface: &str, way: &str, filter: &str, bytes: u32, file: &Path) -> Self {
         let (length, path) = (bytes.to_string(), file.to_string_lossy());
-        let mut arguments = vec!["-i", interface, "-n", "-U", "-B", "8192", "-s", &length, "-Q", way, "-w", &path];
-        arguments.extend(["-Z", "root", filter]);
+        let filter = format!("({filter}) or (dst host {} and udp dst port {})", MARKER.ip(), MARKER.port());
+        let mut arguments = vec!["-i", "any", "-y", "LINUX_SLL2", "-n", "-U", "--immediate-mode", "-B", "16384"];
+        // Of loopback tcpdump shows no more than what comes in, so what goes out is told apart later.
+        arguments.extend([
+            "-s",
+            &length,
+            "-Q",
+            if way == "in" { "in" } else { "inout" },
+            "-w",
+            &path,
+            "-Z",
+            "root",
+            &filter,
+        ]);
         let mut process =
             Process::start(namespace.command("tcpdump", &arguments).stdout(Stdio::null()).stderr(Stdio::piped()))
                 .must();
@@ -42,18 +68,40 @@ impl Capturing {
         }
         // It says a few more words at its end, which must not fill the pipe: they fit in it.
         process.child().stderr = Some(errors.into_inner());
-        Self { process, file: file.to_owned() }
+        let index = (interface != "any").then(|| {
+            let index = namespace.exec("cat", &[&format!("/sys/class/net/{interface}/ifindex")]).must();
+            index.trim().parse().must()
+        });
+        let only_outgoing = way == "out";
+        Self { process, namespace: namespace.name().to_owned(), index, only_outgoing, file: file.to_owned() }
     }
 
-    /// Ends it, and gives what it has seen.
+    /// Waits until all that was seen up to now is written, ends it, and gives what it has seen.
     ///
     /// # Panics
     /// When it does not end.
     #[must_use]
     pub fn finish(mut self) -> Vec<Seen> {
+        let mut file = File::open(&self.file).must();
+        let mut read = Vec::new();
+        wait_for("the end of a capture", || {
+            let mark = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.send_to(MARKER_TEXT, MARKER);
+            potato::sys::netns::run_in(&self.namespace, mark).must().must();
+            let kept = read.len().saturating_sub(MARKER_TEXT.len());
+            read.drain(..kept);
+            file.read_to_end(&mut read).must();
+            let marked = read.windows(MARKER_TEXT.len()).any(|bytes| bytes == MARKER_TEXT);
+            if marked { Ok(()) } else { Err(format!("no mark in {}", self.file.display())) }
+        });
         self.process.signal(libc::SIGINT).must();
         self.process.child().wait().must();
-        capture_file::read(&self.file)
+        let mut packets = capture_file::read(&self.file);
+        packets.retain(|packet| {
+            IpAddr::V4(packet.destination()) != MARKER.ip()
+                && self.index.is_none_or(|index| index == packet.interface)
+                && (packet.outgoing || !self.only_outgoing)
+        });
+        packets
     }
 }
 

@@ -1,9 +1,9 @@
-//! Lines that look the same: one provider's modems, each giving the same address, gateway and network.
+//! Lines that look the same: one provider's modems, with the same gateway address and the same network.
 //!
 //! ```text
 //!                                                wan1 10.77.1.2 -- 10.77.1.1 [modem1] --+
-//!  h1 .21 ---- lan -- lan0 192.168.10.1 [potato] wan2 10.77.1.2 -- 10.77.1.1 [modem2] --[internet] 203.0.113.1..9
-//!                                                wan3 10.77.1.3 -- 10.77.1.1 [modem3] --+
+//!  h1 .21 ---- lan -- lan0 192.168.10.1 [potato] wan2 10.77.1.3 -- 10.77.1.1 [modem2] --[internet] 203.0.113.1..9
+//!                                                wan3 10.77.1.4 -- 10.77.1.1 [modem3] --+
 //! ```
 
 use std::collections::HashSet;
@@ -13,11 +13,11 @@ use netns_tests::programs::{run, shell};
 use netns_tests::sockets::{seen_from, udp};
 use netns_tests::{Capture, FarEnd, LabOptions, SERVER, World, over_both_captures};
 
-over_both_captures!(lines_with_the_same_addresses_are_all_used);
+over_both_captures!(lines_with_the_same_gateway_address_are_all_used);
 
-fn lines_with_the_same_addresses_are_all_used(capture: Capture) {
+fn lines_with_the_same_gateway_address_are_all_used(capture: Capture) {
     let mut options = LabOptions::new(1, 3);
-    for (last, uplink) in [2, 2, 3].into_iter().zip(&mut options.uplinks) {
+    for (last, uplink) in [2, 3, 4].into_iter().zip(&mut options.uplinks) {
         uplink.address = Ipv4Addr::new(10, 77, 1, last);
         uplink.gateway = Ipv4Addr::new(10, 77, 1, 1);
         uplink.far_end = FarEnd::Modem;

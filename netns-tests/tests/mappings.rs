@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use netns_tests::programs::{run, scapy};
 use netns_tests::sockets::{connect, expect, expect_silence, listener, seen_from, udp};
-use netns_tests::{Capture, Must, SERVER, World, over_both_captures};
+use netns_tests::{Capture, LabOptions, Must, SERVER, World, over_both_captures};
 
 const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
@@ -25,6 +25,8 @@ over_both_captures!(
     an_unsolicited_syn_meets_silence,
     changed_ports_cannot_be_guessed,
     echo_identifiers_of_two_hosts_are_told_apart,
+    hosts_meet_at_their_external_addresses,
+    any_number_of_workers_will_do,
 );
 
 fn server(last: u8) -> Ipv4Addr {
@@ -177,4 +179,46 @@ fn echo_identifiers_of_two_hosts_are_told_apart(capture: Capture) {
     let said = String::from_utf8_lossy(&other.stdout);
     assert!(said.contains("20 received") && !said.contains("DUP"), "{said}");
     world.finish();
+}
+
+// RFC 4787 REQ-9: hairpinning, with the external source shown.
+fn hosts_meet_at_their_external_addresses(capture: Capture) {
+    let world = World::new(capture, 2, 2);
+    let listening = udp(world.internet(), SERVER, 7000);
+    let sockets = [udp(world.host(1), ANY, 5001), udp(world.host(2), ANY, 5002)];
+    let external = [0, 1].map(|index: usize| seen_from(&sockets[index], &listening, "open"));
+    // The filter holds between hosts, too: the first one knocks unheard, and has opened the way back to itself.
+    sockets[0].send_to(b"knock", external[1]).must();
+    for (from, to) in [(1, 0), (0, 1)] {
+        sockets[from].send_to(b"hello", external[to]).must();
+        assert_eq!(expect(&sockets[to], "hello"), external[from]);
+    }
+    world.finish();
+}
+
+fn any_number_of_workers_will_do(capture: Capture) {
+    for workers in [1, 3] {
+        let mut options = LabOptions::new(2, 2);
+        options.workers = Some(workers);
+        let world = World::with(capture, options).with_servers();
+        let listening = udp(world.internet(), SERVER, 7000);
+        // Two hosts with the same ports: changed ports, too, must come back to the right worker.
+        for port in 5000..5016 {
+            for host in [1, 2] {
+                let socket = udp(world.host(host), ANY, port);
+                let external = seen_from(&socket, &listening, "there");
+                listening.send_to(b"back", external).must();
+                expect(&socket, "back");
+            }
+        }
+        for host in [1, 2] {
+            run(world.host(host), "ping -c 3 -i 0.05 -W 2 -s 4000 203.0.113.1");
+            let size = run(
+                world.host(host),
+                "curl --silent --show-error --max-time 20 http://203.0.113.2/bytes/3000000 -o /dev/null -w %{size_download}",
+            );
+            assert_eq!(size, "3000000");
+        }
+        world.finish();
+    }
 }

@@ -10,7 +10,7 @@ use netns_tests::programs::{iperf, iperf_server, run};
 use netns_tests::sockets;
 use netns_tests::{Capture, SERVER, World, over_both_captures};
 
-/// So little is a fault, however busy the machine.
+/// So little, or so much UDP lost, is a fault however busy the machine.
 const SLOWEST: f64 = 50e6;
 
 over_both_captures!(tcp_flows_both_ways, udp_flows_both_ways, many_streams_use_six_uplinks);
@@ -30,7 +30,7 @@ fn udp_flows_both_ways(capture: Capture) {
     let _server = iperf_server(world.internet());
     for options in ["-u -b 20M -t 2 -l 1400", "-u -b 20M -t 2 -l 1400 -R", "-u -b 5M -t 1 -l 60"] {
         let measured = iperf(world.host(1), options);
-        assert!(measured.lost_percent < 2.0 && measured.bits_per_second > 4e6, "{options}: {measured:?}");
+        assert!(measured.lost_percent < 10.0 && measured.bits_per_second > 4e6, "{options}: {measured:?}");
     }
     world.finish();
 }

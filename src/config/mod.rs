@@ -1,8 +1,8 @@
 //! The configuration file: TOML in, a [`Config`] that cannot be wrong out.
 //!
-//! How it works: `toml` gives a tree in which every value knows its place in the file; [`section`] walks it and
-//! refuses unknown keys; [`values`] turns each value into a type of its own (an address in its network, a rate, a
-//! name); [`lower`] puts them together and checks what spans several of them. The first mistake ends it, with the file,
+//! How it works: `toml` gives a tree in which every value knows its place in the file; `section` walks it and
+//! refuses unknown keys; `values` turns each value into a type of its own (an address in its network, a rate, a
+//! name); `lower` puts them together and checks what spans several of them. The first mistake ends it, with the file,
 //! the line, what is wrong and what would be right. The tree is walked by hand and not by derived `Deserialize`,
 //! because the derived messages ("data did not match any variant of untagged enum") help nobody.
 //!

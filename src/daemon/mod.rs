@@ -1,8 +1,8 @@
 //! The router as a whole: one loop that drives the lines, publishes the snapshot and answers the control socket.
 //!
-//! [`run`] reads the configuration, takes the run directory ([`crate::host`]) and hands over to [`router`]. That is one
+//! [`run`] reads the configuration, takes the run directory ([`crate::host`]) and hands over to `router`. That is one
 //! task on a single-threaded runtime: every input (a signal, an interface that came or went, an ARP frame, a timer, a
-//! question at the control socket) is an [`event::Event`], handled to its end before the next. Packets never come here;
+//! question at the control socket) is an `event::Event`, handled to its end before the next. Packets never come here;
 //! the workers ([`crate::io`]) have threads of their own and read the snapshot that this loop publishes.
 //!
 //! Whatever ends the loop, a signal or a failure, even half-way through the start: workers stop, the control socket

@@ -120,14 +120,14 @@ impl<'a> Show<'a> {
         let mut ticks = tokio::time::interval(REDRAW_EVERY);
         loop {
             ticks.tick().await;
-            let status = self.router.status()?;
-            let picture = self.picture(&status, self.looked);
+            let (status, now) = (self.router.status()?, clock::monotonic());
+            let picture = self.picture(&status, now, self.looked);
             self.screen.draw(&picture).map_err(|source| DemoError::Io { action: "standard output", source })?;
             if picture.remaining == Some(Duration::ZERO) {
                 return Ok(());
             }
             self.before = uplinks_of(&status).map(carried).collect();
-            self.looked = clock::monotonic();
+            self.looked = now;
         }
     }
 
@@ -136,18 +136,17 @@ impl<'a> Show<'a> {
         if !well {
             return Ok(String::new());
         }
-        let status = self.router.status()?;
+        let (status, now) = (self.router.status()?, clock::monotonic());
         self.before.fill(Carried::default());
-        let picture = self.picture(&status, self.started);
+        let picture = self.picture(&status, now, self.started);
         drop(self.screen);
         self.hosts.clear();
         self.router.terminate()?;
         Ok(picture.summary().join("\n"))
     }
 
-    /// All that is to be shown; rates are those since `since`.
-    fn picture(&self, status: &Value, since: Duration) -> Picture {
-        let now = clock::monotonic();
+    /// All that is to be shown `now`; rates are those since `since`.
+    fn picture(&self, status: &Value, now: Duration, since: Duration) -> Picture {
         let elapsed = now.saturating_sub(self.started);
         let span = now.saturating_sub(since);
         let lines = uplinks_of(status).enumerate().map(|(index, uplink)| self.line_row(index, uplink, span)).collect();

@@ -20,7 +20,7 @@ use super::task::Tasks;
 /// Longest that one connection may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Downloads that a host has at once.
-const DOWNLOADS: u64 = 7;
+const DOWNLOADS: u64 = 10;
 /// Servers on the internet: 203.0.113.1 to .9.
 const SERVERS: u64 = 9;
 

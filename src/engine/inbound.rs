@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::drop_reason::DropReason;
-use super::outbound::{FlowPacket, finish, may_cut, owner_of_address, rewrite};
+use super::outbound::{FlowPacket, Hop, finish, may_cut, owner_of_address, rewrite};
 use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Ports, Way};
 use super::refusal::{is_one_host, write_lan_header};
@@ -74,7 +74,8 @@ impl Worker {
         let Some((lan, host)) = way_to_host(context.snapshot, body.lan, body.lan_mac) else {
             return Verdict::Drop(DropReason::SendFailed);
         };
-        if parsed.ip.ttl <= 1 {
+        let hop = Hop::of(lan.id);
+        if hop.is_last(&parsed) {
             self.refuse_remote(context, (uplink, external), (packet, &parsed), ErrorKind::TimeExceeded, out);
             return Verdict::Drop(DropReason::TtlExceeded);
         }
@@ -89,7 +90,7 @@ impl Worker {
 
         // 6. Rewrite the destination. 7. Offload: the maximum segment size.
         let mtu = uplink.mtu.min(lan.mtu);
-        rewrite(packet, &flow, AddressField::Destination, parsed.ip.destination, internal, mtu);
+        rewrite(packet, &flow, (AddressField::Destination, parsed.ip.destination), internal, mtu, hop);
 
         // 8. Link header. 9. Send.
         write_lan_header(packet, lan, host);

@@ -54,7 +54,8 @@ impl Worker {
         if let Err(owner) = self.check_owner(ports.source) {
             return Verdict::Handoff(owner);
         }
-        if parsed.ip.ttl <= 1 {
+        let hop = Hop::of(lan);
+        if hop.is_last(&parsed) {
             self.refuse_host(context, lan, (packet, &parsed), ErrorKind::TimeExceeded, out);
             return Verdict::Drop(DropReason::TtlExceeded);
         }
@@ -93,7 +94,7 @@ impl Worker {
         let record = self.table.record(id);
         let new = EndpointV4 { address: external, port: record.body.external_port };
         let is_hairpin = record.has(FLAG_HAIRPIN);
-        rewrite(packet, &flow, AddressField::Source, parsed.ip.source, new, uplink.mtu);
+        rewrite(packet, &flow, (AddressField::Source, parsed.ip.source), new, uplink.mtu, hop);
 
         // 8. Link header. 9. Send.
         if is_hairpin && let Some(target) = owner_of_address(context.snapshot, parsed.ip.destination) {
@@ -235,21 +236,44 @@ pub(super) fn may_cut(packet: &PacketBuffer, parsed: &Parsed) -> bool {
     !parsed.ip.dont_fragment && matches!(packet.vnet.segmentation, Segmentation::None | Segmentation::Udp { .. })
 }
 
+/// Who counts the router's hop in the time to live. It is to be one hop, whichever way packets take through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hop {
+    /// The engine.
+    Ours,
+    /// The kernel, which routes what passes the TUN device; the router's own packets are on their first hop there.
+    Kernels,
+}
+
+impl Hop {
+    /// Of packets that come from or go to `lan`.
+    pub(super) fn of(lan: LanId) -> Self {
+        if lan == LanId::TUN { Self::Kernels } else { Self::Ours }
+    }
+
+    /// Whether the packet may not go on.
+    pub(super) fn is_last(self, parsed: &Parsed) -> bool {
+        self == Self::Ours && parsed.ip.ttl <= 1
+    }
+}
+
 /// Stages 6 and 7 of both directions: the endpoint, the time to live, and the maximum segment size of a SYN.
 pub(super) fn rewrite(
     packet: &mut PacketBuffer,
     flow: &FlowPacket,
-    field: AddressField,
-    old_address: std::net::Ipv4Addr,
+    (field, old_address): (AddressField, std::net::Ipv4Addr),
     new: EndpointV4,
     mtu: u16,
+    hop: Hop,
 ) {
     let (checksum, headers) = (packet.vnet.checksum, &flow.parsed);
     let transport = if headers.transport_header_length > 0 { Transport::Present(checksum) } else { Transport::Absent };
     let bytes = packet.packet_mut();
     let change = (old_address, new);
     translate::replace_endpoint(bytes, headers.ip.header_length, flow.key.protocol, field, change, transport);
-    ipv4::decrement_ttl(bytes);
+    if hop == Hop::Ours {
+        ipv4::decrement_ttl(bytes);
+    }
     if flow.segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN)) {
         let largest = mtu.saturating_sub(PLAIN_HEADERS);
         let transport = &mut bytes[headers.ip.header_length..];

@@ -8,7 +8,7 @@ use potato::engine::counters::DropCounters;
 use potato::io::{FrameSender, open_lan, open_tun};
 use potato::placement::owner_of_port;
 use potato::sys::clock;
-use potato::sys::epoll::Epoll;
+use potato::sys::poll::PollSet;
 use potato::wire::buffer::ETHERNET_LENGTH;
 use potato::wire::vnet::{Checksum, Segmentation};
 use potato::wire::{BufferPool, PacketBuffer};
@@ -135,14 +135,14 @@ fn sockets_keep_their_numbers_when_the_interface_goes_down_and_up() {
 fn port_on_a_deleted_interface_says_so_once_and_is_quiet() {
     let link = Link::new();
     let mut ports = link.near_ports(1);
-    let mut epoll = Epoll::new().unwrap();
-    epoll.add(&ports[0], 1).unwrap();
+    let mut set = PollSet::default();
+    set.add(&ports[0], 1);
     ip(&format!("-n {} link del port0", link.near));
-    assert_eq!(epoll.wait(Some(Duration::from_secs(5))).unwrap(), 1);
-    assert!(epoll.event(0).failed);
+    assert_eq!(set.wait(Some(Duration::from_secs(5))).unwrap(), 1);
+    assert!(set.event(0).failed);
     let (mut pool, mut batch, drops) = (BufferPool::new(4), Vec::new(), DropCounters::default());
     assert!(ports[0].receive(&mut pool, &mut batch, &drops).is_err());
-    assert_eq!(epoll.wait(Some(Duration::ZERO)).unwrap(), 0);
+    assert_eq!(set.wait(Some(Duration::ZERO)).unwrap(), 0);
     let mut packets = vec![buffer(&[0; 40]), buffer(&[0; 40])];
     ports[0].send(&mut packets, &mut pool, &drops);
     assert_eq!((packets.len(), drops.value(DropReason::SendFailed)), (0, 2));

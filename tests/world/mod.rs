@@ -163,6 +163,14 @@ impl World {
         sent
     }
 
+    /// Time jumps: what lived before is over, though not all of it is forgotten yet.
+    pub fn skip(&mut self, span: Duration) {
+        self.now = self.now + span;
+        for worker in &mut self.workers {
+            worker.handle_timeout(self.now, &mut self.out);
+        }
+    }
+
     /// Time passes; every worker forgets what it may.
     pub fn wait(&mut self, span: Duration) {
         let steps = 1 + span.as_millis() / 250;

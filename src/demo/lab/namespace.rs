@@ -31,7 +31,7 @@ impl Namespace {
     /// When `ip` is missing or refuses.
     pub fn create(lab: u32, role: &str) -> Result<Self, LabError> {
         let name = format!("{}{role}", lab_prefix(lab));
-        checked(Command::new("ip").args(["netns", "add", &name]))?;
+        checked(tool("ip").args(["netns", "add", &name]))?;
         let namespace = Self { name };
         namespace.ip(&["link set lo up".to_owned()])?;
         Ok(namespace)
@@ -43,12 +43,10 @@ impl Namespace {
         &self.name
     }
 
-    /// A command that will run inside, in a process group of its own: Ctrl-C is for us, not for what we started.
+    /// A command that will run inside.
     #[must_use]
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, program]).args(arguments).stdin(Stdio::null()).process_group(0);
-        command
+        command_in(&self.name, program, arguments)
     }
 
     /// Runs a program inside, to its end.
@@ -85,7 +83,7 @@ impl Namespace {
     }
 
     fn batch(&self, program: &str, arguments: &[&str], commands: &[String]) -> Result<(), LabError> {
-        let mut child = Command::new(program)
+        let mut child = tool(program)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -189,6 +187,20 @@ impl Drop for Process {
     }
 }
 
+/// A command that will run in the namespace `name`.
+pub(super) fn command_in(name: &str, program: &str, arguments: &[&str]) -> Command {
+    let mut command = tool("ip");
+    command.args(["netns", "exec", name, program]).args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// A program in a process group of its own: a terminal's Ctrl-C is for us, not for what we started.
+fn tool(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.process_group(0);
+    command
+}
+
 /// Runs `command` to its end.
 ///
 /// # Errors
@@ -236,7 +248,7 @@ fn names() -> Vec<String> {
 
 /// Ends what runs in a namespace, and removes it. There is nobody to tell of an error: the next sweep tries again.
 fn remove(name: &str) {
-    let quiet = |arguments: &[&str]| Command::new("ip").args(arguments).stderr(Stdio::null()).output();
+    let quiet = |arguments: &[&str]| tool("ip").args(arguments).stderr(Stdio::null()).output();
     if let Ok(output) = quiet(&["netns", "pids", name]) {
         let ids = String::from_utf8_lossy(&output.stdout).into_owned();
         let ids = ids.split_whitespace().filter_map(|id| id.parse().ok());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::error::{During, LabError};
-use super::namespace::{Namespace, Process, checked};
+use super::namespace::{Namespace, Process, checked, command_in};
 use super::topology::{LabOptions, wan};
 use crate::sys::clock;
 
@@ -145,8 +145,7 @@ impl Router {
     }
 
     fn ask(&self, arguments: &[&str]) -> Result<Value, LabError> {
-        let mut command = std::process::Command::new("ip");
-        command.args(["netns", "exec", &self.namespace]).arg(&self.binary).args(arguments);
+        let mut command = command_in(&self.namespace, &self.binary.to_string_lossy(), arguments);
         let output = checked(command.arg("--config").arg(&self.config))?;
         serde_json::from_slice(&output.stdout).map_err(|error| LabError::Io {
             action: format!("reading what `{}` said", arguments.join(" ")),
