@@ -18,6 +18,7 @@ pub mod persist;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod warm_up;
 pub mod worker;
 
 pub use counters::{Counter, UplinkCounters, WorkerCounters};

@@ -158,6 +158,7 @@ impl Worker {
         batch: &mut Vec<PacketBuffer>,
         out: &mut Outbox,
     ) {
+        self.warm_up(ingress, batch);
         for packet in batch.drain(..) {
             if parse::is_fragment(packet.packet()) {
                 self.handle_fragment(context, ingress, packet, out);

@@ -3,6 +3,7 @@
 pub mod direction;
 pub mod fragment;
 pub mod hash;
+pub mod index;
 pub mod record;
 pub mod table;
 pub mod tcp;

@@ -1,18 +1,18 @@
 //! The flow table: a slab of records and an index over it. Theory of operation:
 //!
 //! The slab is a fixed array of [`FlowV4`], in a mapped file where the router wants its flows to outlive it. Free
-//! records form a list through their `expires` field. The index is a hash table of slab positions, sized at the start for
+//! records form a list through their `expires` field. The index finds slab positions by hash; it is sized at the start for
 //! a full slab, so nothing is allocated later.
 //!
 //! Expiry is lazy: a record says when it dies, look-ups do not find the dead, and [`FlowTable::next_expired`] walks the
 //! slab like a clock's hand, a bounded stretch a call. Nobody keeps timers, so a packet of a known flow writes nothing
 //! but its own record.
 
-use hashbrown::HashTable;
-
 use super::hash::HashKey;
+use super::index::SlotIndex;
 use super::record::{FlowKey, FlowV4, Tick};
 use super::time::Timestamp;
+use crate::sys::prefetch::prefetch;
 use crate::sys::slab::Slab;
 
 /// A flow's place in the slab of its worker.
@@ -26,7 +26,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct FlowTable {
     slab: Slab<FlowV4>,
-    index: HashTable<u32>,
+    index: SlotIndex,
     hash: HashKey,
     /// First record of the list of those that were used and are free again.
     free: u32,
@@ -44,7 +44,7 @@ impl FlowTable {
     #[must_use]
     pub fn new(slab: Slab<FlowV4>, hash: HashKey) -> Self {
         assert!(slab.len() < NONE as usize, "record numbers are 32 bits");
-        let index = HashTable::with_capacity(slab.len());
+        let index = SlotIndex::with_capacity(slab.len());
         Self { slab, index, hash, free: NONE, untouched: 0, hand: 0 }
     }
 
@@ -66,29 +66,46 @@ impl FlowTable {
         self.slab.len()
     }
 
-    fn hash_of(hash: HashKey, key: &FlowKey) -> u64 {
+    fn hash_of(&self, key: &FlowKey) -> u64 {
         let addresses = u64::from(u32::from(key.internal.address)) << 32 | u64::from(u32::from(key.remote.address));
         let ports =
             u64::from(key.internal.port) << 32 | u64::from(key.remote.port) << 16 | u64::from(key.protocol as u8);
-        hash.hash(ports, addresses)
-    }
-
-    fn hash_of_record(hash: HashKey, record: &FlowV4) -> u64 {
-        record.key().map_or(0, |key| Self::hash_of(hash, &key))
+        self.hash.hash(ports, addresses)
     }
 
     /// Finds a flow, dead ones too.
     #[must_use]
     pub fn find(&self, key: &FlowKey) -> Option<FlowId> {
-        let hash = Self::hash_of(self.hash, key);
-        self.index.find(hash, |&at| self.slab[at as usize].is_for(key)).map(|&at| FlowId(at))
+        self.index.find(self.hash_of(key), |at| self.slab[at as usize].is_for(key)).map(FlowId)
     }
 
-    /// Adds a flow whose key is not in the table; `None` when the table is full.
+    /// Asks for the cache line of the index that [`Self::find`] will need for `key`. Returns what
+    /// [`Self::prefetch_record`] wants once that line is there.
+    #[must_use]
+    pub fn prefetch_index(&self, key: &FlowKey) -> u64 {
+        let hash = self.hash_of(key);
+        self.index.prefetch(hash);
+        hash
+    }
+
+    /// Asks for the record that [`Self::find`] will most likely find.
+    pub fn prefetch_record(&self, hash: u64) {
+        if let Some(record) = self.index.likely(hash).and_then(|at| self.slab.get(at as usize)) {
+            prefetch(record);
+            // Records lie across two cache lines, or three.
+            prefetch(&record.remote);
+        }
+    }
+
+    /// Adds a flow whose key is not in the table; `None` when the table is full, or the record is no flow's.
     pub fn insert(&mut self, record: FlowV4) -> Option<FlowId> {
+        let hash = self.hash_of(&record.key()?);
         let at = self.allocate()?;
+        if !self.index.insert(hash, at) {
+            self.release(at);
+            return None;
+        }
         self.slab[at as usize] = record;
-        self.index_record(at);
         Some(FlowId(at))
     }
 
@@ -105,18 +122,12 @@ impl FlowTable {
         None
     }
 
-    fn index_record(&mut self, at: u32) {
-        let (slab, hash) = (&self.slab, self.hash);
-        let of = |&at: &u32| Self::hash_of_record(hash, &slab[at as usize]);
-        self.index.insert_unique(of(&at), at, of);
-    }
-
     /// Removes a flow and returns its record.
     pub fn remove(&mut self, id: FlowId) -> FlowV4 {
         let record = self.slab[id.0 as usize];
-        let hash = Self::hash_of_record(self.hash, &record);
-        if let Ok(entry) = self.index.find_entry(hash, |&at| at == id.0) {
-            entry.remove();
+        if let Some(key) = record.key()
+            && self.index.remove(self.hash_of(&key), id.0)
+        {
             self.release(id.0);
         }
         record

@@ -14,14 +14,15 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use hashbrown::HashTable;
 use rand_chacha::ChaCha8Rng;
 
 use super::ports::{PortSlice, TakenPorts};
 use crate::flow::hash::HashKey;
+use crate::flow::index::SlotIndex;
 use crate::flow::record::{EndpointV4, Tick};
 use crate::flow::{Protocol, Timestamp};
 use crate::placement::UplinkId;
+use crate::sys::prefetch::prefetch;
 
 /// How long a port stays with its host after its last flow (RFC 6888 REQ-8: 120 s).
 pub const REST: Duration = Duration::from_secs(120);
@@ -74,7 +75,7 @@ pub struct Mappings {
     slots: Vec<Slot>,
     taken: Vec<TakenPorts>,
     /// Slot numbers by internal endpoint: the mapping that a new flow of it uses.
-    by_internal: HashTable<u32>,
+    by_internal: SlotIndex,
     hash: HashKey,
     random: ChaCha8Rng,
     hand: usize,
@@ -86,7 +87,7 @@ impl Mappings {
     pub fn new(slice: PortSlice, uplinks: usize, hash: HashKey, random: ChaCha8Rng) -> Self {
         let tables = uplinks * Protocol::ALL.len();
         let slots = vec![FREE; tables * slice.slots()];
-        let by_internal = HashTable::with_capacity(slots.len());
+        let by_internal = SlotIndex::with_capacity(slots.len());
         let taken = (0..tables).map(|_| TakenPorts::new(slice)).collect();
         Self { slice, slots, taken, by_internal, hash, random, hand: 0 }
     }
@@ -111,18 +112,18 @@ impl Mappings {
         })
     }
 
-    fn hash_of(hash: HashKey, protocol: Protocol, internal: EndpointV4) -> u64 {
-        hash.hash(u64::from(internal.port) << 8 | u64::from(protocol as u8), u32::from(internal.address).into())
+    fn hash_of(&self, protocol: Protocol, internal: EndpointV4) -> u64 {
+        self.hash.hash(u64::from(internal.port) << 8 | u64::from(protocol as u8), u32::from(internal.address).into())
     }
 
     /// The number of the slot that new flows of `internal` use.
     fn find_number(&self, protocol: Protocol, internal: EndpointV4) -> Option<u32> {
         let slots = self.slice.slots();
-        let is_it = |&number: &u32| {
+        let is_it = |number: u32| {
             let number = number as usize;
             self.slots[number].internal == internal && number / slots % Protocol::ALL.len() == protocol.index()
         };
-        self.by_internal.find(Self::hash_of(self.hash, protocol, internal), is_it).copied()
+        self.by_internal.find(self.hash_of(protocol, internal), is_it)
     }
 
     /// The mapping that new flows of `internal` use, live or resting.
@@ -165,21 +166,23 @@ impl Mappings {
             self.forget_internal(older as usize);
         }
         self.slots[number] = Slot { internal, is_taken: true, ..FREE };
-        let (slots, hash, per_table) = (&self.slots, self.hash, self.slice.slots());
-        let hash_of_number = |&number: &u32| {
-            let protocol = Protocol::ALL[number as usize / per_table % Protocol::ALL.len()];
-            Self::hash_of(hash, protocol, slots[number as usize].internal)
-        };
         #[expect(clippy::cast_possible_truncation, reason = "32 uplinks have 6,291,456 slots")]
         let number = number as u32;
-        self.by_internal.insert_unique(hash_of_number(&number), number, hash_of_number);
+        let is_indexed = self.by_internal.insert(self.hash_of(protocol, internal), number);
+        debug_assert!(is_indexed, "the index has room for every slot");
     }
 
     fn forget_internal(&mut self, number: usize) {
         let protocol = Protocol::ALL[number / self.slice.slots() % Protocol::ALL.len()];
-        let hash = Self::hash_of(self.hash, protocol, self.slots[number].internal);
-        if let Ok(entry) = self.by_internal.find_entry(hash, |&found| found as usize == number) {
-            entry.remove();
+        let hash = self.hash_of(protocol, self.slots[number].internal);
+        #[expect(clippy::cast_possible_truncation, reason = "32 uplinks have 6,291,456 slots")]
+        self.by_internal.remove(hash, number as u32);
+    }
+
+    /// Asks for the slot that [`Self::internal`] will need.
+    pub fn prefetch(&self, mapping: Mapping) {
+        if let Some(number) = self.slot_number(mapping) {
+            prefetch(&self.slots[number]);
         }
     }
 

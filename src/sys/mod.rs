@@ -12,6 +12,7 @@ pub mod messages;
 pub mod netns;
 pub mod packet_socket;
 pub mod poll;
+pub mod prefetch;
 pub mod priority;
 pub mod process;
 pub mod slab;

@@ -68,7 +68,11 @@ impl Ipv4 {
             return Err(Ipv4Error::Malformed);
         }
         let header = &packet[..parsed.header_length];
-        if !checksum::is_right(header) {
+        let sum = match <&[u8; HEADER_LENGTH]>::try_from(header) {
+            Ok(plain) => checksum::sum_of_header(plain),
+            Err(_) => checksum::sum(header),
+        };
+        if checksum::finish(sum) != 0 {
             return Err(Ipv4Error::BadChecksum);
         }
         if parsed.header_length > HEADER_LENGTH && is_source_routed(&header[HEADER_LENGTH..]) {

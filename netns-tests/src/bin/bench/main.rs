@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use processor::Used;
 use report::Report;
 use router::{Contender, PotatoOptions, Router};
 use topology::Topology;
@@ -63,8 +64,11 @@ struct Arguments {
     /// none, and none is what a machine has by itself. The kernel always gets all processors.
     #[arg(long, default_value = "0")]
     potato_rps: String,
+    /// Before each measurement, wait at most so many seconds for other programs to leave the machine alone.
+    #[arg(long, default_value_t = 1)]
+    patience: u64,
     /// How often a measurement is repeated during which other programs were busy.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 1)]
     retries: u32,
     /// Writes everything measured to this file.
     #[arg(long)]
@@ -104,7 +108,7 @@ fn main() -> ExitCode {
     if arguments.quick {
         arguments.rounds = 1;
         arguments.seconds = 1;
-        arguments.retries = 0;
+        (arguments.retries, arguments.patience) = (0, 0);
     }
     match compare(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -176,15 +180,20 @@ fn take_turn(
     server.wait().map(drop)
 }
 
-/// Measures once more when other programs have been in the way, as often as was asked for.
+/// Measures once more when other programs have been in the way, as often as was asked for, and keeps the least disturbed.
 fn measure(work: Work, topology: &Topology, arguments: &Arguments, report: &mut Report) -> io::Result<Vec<Sample>> {
-    for _ in 0..arguments.retries {
+    let mut best: Option<(Vec<Sample>, Used)> = None;
+    for _ in 0..=arguments.retries {
+        processor::wait_for_quiet(Duration::from_secs(arguments.patience))?;
         let (samples, used) = processor::used_during(|| work.measure(topology, arguments.seconds))?;
+        if best.as_ref().is_none_or(|(_, least)| used.foreign_share() < least.foreign_share()) {
+            best = Some((samples, used));
+        }
         if !used.is_disturbed() {
-            return Ok(samples);
+            break;
         }
     }
-    let (samples, used) = processor::used_during(|| work.measure(topology, arguments.seconds))?;
+    let Some((samples, used)) = best else { return Ok(Vec::new()) };
     report.disturbed += u32::from(used.is_disturbed());
     Ok(samples)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::time::Duration;
 
 use potato::sys::clock;
 
@@ -19,9 +20,14 @@ pub(crate) struct Used {
 }
 
 impl Used {
+    /// Share of the machine that other programs took.
+    pub(crate) fn foreign_share(self) -> f64 {
+        self.foreign / self.available
+    }
+
     /// Whether other programs took so much that what was measured is worth little.
     pub(crate) fn is_disturbed(self) -> bool {
-        self.foreign > 0.04 * self.available
+        self.foreign_share() > 0.04
     }
 }
 
@@ -34,6 +40,21 @@ pub(crate) fn used_during<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result
     let (_, idle_after) = idle_seconds()?;
     let foreign = (foreign_seconds()? - foreign_before).max(0.0);
     Ok((result, Used { own: (available - (idle_after - idle_before) - foreign).max(0.0), foreign, available }))
+}
+
+/// Waits until other programs leave the machine alone, at most for `patience`.
+pub(crate) fn wait_for_quiet(patience: Duration) -> io::Result<()> {
+    let end = clock::monotonic() + patience;
+    while clock::monotonic() < end {
+        let look = || {
+            std::thread::sleep(Duration::from_millis(300));
+            Ok(())
+        };
+        if !used_during(look)?.1.is_disturbed() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Processors, and the seconds that they have been idle in sum: what is not idle is busy, interrupts too.

@@ -41,6 +41,8 @@ impl Transfer {
     pub(crate) fn run(self, topology: &Topology) -> io::Result<Moved> {
         let mut command = topology.inside(&topology.host, "iperf3");
         command.args(["-J", "-c", SERVER, "-t", &self.seconds.to_string(), "-P", &self.streams.to_string()]);
+        // Linux's own default. One that paces would measure its timers.
+        command.args(["-C", "cubic"]);
         if self.way == Way::Down {
             command.arg("-R");
         }
