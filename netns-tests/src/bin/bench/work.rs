@@ -92,6 +92,11 @@ impl Work {
         }
     }
 
+    /// Whether it belongs to the shortest run that touches everything.
+    pub(crate) fn is_for_smoke(self) -> bool {
+        !matches!(self, Self::Tcp { streams: 4, .. } | Self::UdpBest)
+    }
+
     /// What the hosts put on the wire for it.
     pub(crate) fn frames(self) -> Frames {
         if let Self::Tcp { frames, .. } = self { frames } else { Frames::Mtu }
