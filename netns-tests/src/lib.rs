@@ -11,6 +11,7 @@ pub mod capture_file;
 pub mod programs;
 pub mod sniffer;
 pub mod sockets;
+pub mod waiting;
 pub mod world;
 
 pub use potato::demo::lab::{

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use potato::demo::lab::{Namespace, Process};
 use serde_json::Value;
 
-use crate::world::wait_for;
+use crate::waiting::wait_for;
 use crate::{Must, SERVER};
 
 /// Debian's own Python, which has scapy.

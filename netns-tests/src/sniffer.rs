@@ -11,7 +11,7 @@ use potato::demo::lab::{Lab, Namespace, Process};
 
 use crate::Must;
 use crate::capture_file::{self, Seen};
-use crate::world::wait_for;
+use crate::waiting::wait_for;
 
 /// TCP's RST flag.
 const RST: u8 = 4;

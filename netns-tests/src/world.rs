@@ -3,18 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
 
-use potato::demo::lab::router::{uplinks_of, wait_until};
-use potato::demo::lab::{Capture, Lab, LabError, LabOptions, Namespace, Router, remove_on_signals};
+use potato::demo::lab::router::uplinks_of;
+use potato::demo::lab::{Capture, Lab, LabOptions, Namespace, Router, remove_on_signals};
 use potato::demo::server::Servers;
 use serde_json::Value;
 
 use crate::Must;
 use crate::sniffer::{Resets, Sniffer};
-
-/// How long anything may take that should be there at once, on a machine that does much else.
-pub const SOON: Duration = Duration::from_secs(10);
+use crate::waiting::SOON;
 
 /// A lab with a running router.
 #[derive(Debug)]
@@ -166,14 +163,6 @@ pub fn binary() -> &'static Path {
         assert!(built.success(), "building the router: {built}");
         directory.join("potato")
     })
-}
-
-/// Waits for a condition; `look` says what it sees while it is not fulfilled.
-///
-/// # Panics
-/// When it is not fulfilled soon.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
-    wait_until(what, SOON, || Ok::<_, LabError>(look())).must()
 }
 
 /// The sum of all numbers under the key `name` anywhere in `value`.

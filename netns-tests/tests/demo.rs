@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use netns_tests::world::wait_for;
+use netns_tests::waiting::wait_for;
 use netns_tests::{Must, binary};
 
 fn start(arguments: &[&str]) -> Child {

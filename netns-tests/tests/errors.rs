@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use netns_tests::programs::{run, scapy, shell};
 use netns_tests::sniffer::Capturing;
 use netns_tests::sockets::{connect, expect, seen_from, udp};
-use netns_tests::world::wait_for;
+use netns_tests::waiting::wait_for;
 use netns_tests::{Capture, FarEnd, LabOptions, Must, Namespace, SERVER, World, over_both_captures};
 
 const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;

@@ -138,7 +138,7 @@ fn a_gateway_with_a_new_mac_is_found_again(capture: Capture) {
         "sendp(Ether(src='02:00:00:00:77:01', dst='ff:ff:ff:ff:ff:ff')/\
          ARP(op=1, hwsrc='02:00:00:00:77:01', psrc='10.77.1.1', pdst='10.77.1.1'), iface='isp1')",
     );
-    netns_tests::world::wait_for("an answer by the new address", || {
+    netns_tests::waiting::wait_for("an answer by the new address", || {
         world.host(1).exec("ping", &["-c", "1", "-W", "1", "203.0.113.1"]).map_err(|error| error.to_string())
     });
     world.finish();

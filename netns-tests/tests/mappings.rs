@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use netns_tests::programs::{run, scapy};
 use netns_tests::sockets::{connect, expect, expect_silence, listener, seen_from, udp};
-use netns_tests::world::wait_for;
+use netns_tests::waiting::wait_for;
 use netns_tests::{Capture, LabOptions, Must, SERVER, World, over_both_captures};
 
 const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;

@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod frame_sender;
 pub mod guard;
+mod linger;
 mod mailbox;
 pub mod packet_port;
 mod ports;

@@ -6,8 +6,7 @@
 //! came of them: at once after a full batch, so that packets are sent while they are in the cache, else at the end of the
 //! round, so that short batches share the system calls. The clock and the snapshot are read once a batch.
 //!
-//! After work it lingers a moment before it sleeps (see `wait`). Without traffic it wakes only when the engine wants to
-//! forget something.
+//! Without traffic it wakes only when the engine wants to forget something.
 
 use std::io;
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use tokio::sync::mpsc;
 use tracing::debug;
 
 use super::batch::MOST;
+use super::linger::Linger;
 use super::mailbox::{Command, HANDOFFS, Mailbox};
 use super::packet_port::reason_when_detached;
 use super::ports::{Fate, Ports, ingress_of};
@@ -36,9 +36,6 @@ use crate::wire::PacketBuffer;
 const BUFFERS: usize = 512;
 /// How often the kernel is asked what it dropped, while there is traffic.
 const MISSED_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a worker that has run out of packets looks for more before it sleeps: somewhat more than the gap between
-/// packets of a line at 50,000 a second, and less than anybody would call a use of processor time.
-const LINGER: Duration = Duration::from_micros(30);
 /// The mailbox's token: beyond those of the ports.
 const MAILBOX: u64 = u64::MAX;
 
@@ -64,8 +61,7 @@ pub(super) struct WorkerThread {
     outbox: Outbox,
     batch: Vec<PacketBuffer>,
     missed_counted: Timestamp,
-    /// When packets or messages were last found, since boot.
-    worked: Duration,
+    linger: Linger,
 }
 
 fn now() -> Timestamp {
@@ -101,7 +97,7 @@ impl WorkerThread {
             outbox: Outbox::new(BUFFERS),
             batch: Vec::with_capacity(MOST),
             missed_counted: now(),
-            worked: Duration::ZERO,
+            linger: Linger::default(),
         })
     }
 
@@ -120,24 +116,19 @@ impl WorkerThread {
         }
     }
 
-    /// Waits until a port is ready or the engine wants to be called. After work it lingers: it looks again for a while,
-    /// leaving the processor to others in between, before it sleeps. Packets come in bursts, and to be woken for each costs
-    /// their sender and us more than to forward it.
+    /// Waits until a port is ready or the engine wants to be called; in a flood of short packets, lingers first.
     fn wait(&mut self) -> io::Result<usize> {
-        while clock::monotonic() - self.worked < LINGER {
-            let ready = self.waiting.wait(Some(Duration::ZERO))?;
-            if ready > 0 {
-                self.worked = clock::monotonic();
-                return Ok(ready);
+        if let Some(until) = self.linger.until(clock::monotonic()) {
+            while clock::monotonic() < until {
+                let ready = self.waiting.wait(Some(Duration::ZERO))?;
+                if ready > 0 {
+                    return Ok(ready);
+                }
+                std::thread::yield_now();
             }
-            std::thread::yield_now();
         }
         let timeout = self.worker.poll_timeout().map(|due| due.since(now()));
-        let ready = self.waiting.wait(timeout)?;
-        if ready > 0 {
-            self.worked = clock::monotonic();
-        }
-        Ok(ready)
+        self.waiting.wait(timeout)
     }
 
     /// Takes one batch from a port that is ready.
@@ -158,6 +149,7 @@ impl WorkerThread {
         let full = matches!(result, Ok(true));
         self.counters.batches.add(1);
         self.counters.received.add(self.batch.len() as u64);
+        self.linger.observe(&self.batch);
         let (now, snapshot) = (now(), self.snapshot.load());
         match ingress {
             Ingress::Lan(lan) => self.worker.handle_lan(now, snapshot, lan, &mut self.batch, &mut self.outbox),

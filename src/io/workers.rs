@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use crossbeam::channel::{Sender, unbounded};
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{debug, error};
+use tracing::error;
 
 use super::mailbox::{Command, Mailbox};
 use super::packet_port::PacketPort;
@@ -19,7 +19,6 @@ use super::worker_thread::{End, WorkerThread};
 use crate::engine::outbox::Ingress;
 use crate::engine::{FlowFilter, FlowListing, Worker, WorkerCounters};
 use crate::placement::{LanId, Snapshot, UplinkId, WorkerId};
-use crate::sys::priority;
 use crate::wire::PacketBuffer;
 
 /// Most workers: what a handoff's set of owners can name.
@@ -181,15 +180,8 @@ impl Drop for Workers {
     }
 }
 
-/// The kernel forwards before any program runs. A worker, which does the same work, comes before most; not at real-time
-/// priority, which would starve the kernel's own part of it.
-const PRECEDENCE: i32 = -15;
-
 /// Runs a worker and reports it when it ends without having been told to.
 fn watch_over(worker: WorkerId, mut thread: WorkerThread, failed: &watch::Sender<Option<WorkerFailure>>) {
-    if let Err(error) = priority::set_nice(PRECEDENCE) {
-        debug!(worker = %worker, %error, "worker has no precedence over other programs");
-    }
     // Whatever a panic leaves half done inside is dropped unseen.
     let reason = match catch_unwind(AssertUnwindSafe(|| thread.run())) {
         Ok(Ok(End::Stopped)) => return,

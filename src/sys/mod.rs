@@ -13,7 +13,6 @@ pub mod netns;
 pub mod packet_socket;
 pub mod poll;
 pub mod prefetch;
-pub mod priority;
 pub mod process;
 pub mod slab;
 pub mod tun;
