@@ -134,7 +134,7 @@ impl VnetHeader {
     pub fn encode(self, link_length: u16, header_length: u16) -> [u8; VNET_LENGTH] {
         let (flags, start, offset) = match self.checksum {
             Checksum::Complete | Checksum::Verified => (0, 0, 0),
-            Checksum::Unfinished { start, offset } => (FLAG_NEEDS_CSUM, start + link_length, offset),
+            Checksum::Unfinished { start, offset } => (FLAG_NEEDS_CSUM, start.saturating_add(link_length), offset),
         };
         let ecn_flag = |ecn: bool| if ecn { GSO_ECN } else { 0 };
         let (gso_type, size) = match self.segmentation {
