@@ -30,9 +30,8 @@ use crate::placement::{Lan, LanId, LanLink, Snapshot, UplinkId};
 use crate::sys::bpf::Program;
 use crate::sys::{affinity, clock};
 use crate::wire::PacketBuffer;
+use crate::wire::buffer::ETHERTYPE_ARP;
 
-/// EtherType of ARP.
-const ETHERTYPE_ARP: u16 = 0x0806;
 /// Frames for the daemon that may wait; more are dropped and counted.
 const WAITING_FRAMES: usize = 256;
 /// A burst of changed routes and addresses is looked at once, this much after the first.

@@ -13,7 +13,8 @@ use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
 use crate::flow::tcp::TcpTracker;
 use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
 use crate::nat::Mapping;
-use crate::placement::{Lan, LanId, Snapshot, UplinkId};
+use crate::placement::{Lan, LanId, Snapshot, Uplink, UplinkId};
+use crate::wire::buffer::ETHERTYPE_ARP;
 use crate::wire::icmp::ErrorKind;
 use crate::wire::{AddressField, MacAddress, PacketBuffer};
 
@@ -28,7 +29,7 @@ impl Worker {
         out: &mut Outbox,
     ) -> Verdict {
         // 2. Read it.
-        if packet.ethertype() == Some(parse::ETHERTYPE_ARP) {
+        if packet.ethertype() == Some(ETHERTYPE_ARP) {
             return Verdict::Daemon(uplink_id);
         }
         let parsed = match parse::parse(packet, Way::Inbound) {
@@ -153,11 +154,7 @@ impl Worker {
 }
 
 /// The uplink, if `destination` is its address.
-fn addressed(
-    snapshot: &Snapshot,
-    uplink: UplinkId,
-    destination: Ipv4Addr,
-) -> Option<(&crate::placement::Uplink, Ipv4Addr)> {
+fn addressed(snapshot: &Snapshot, uplink: UplinkId, destination: Ipv4Addr) -> Option<(&Uplink, Ipv4Addr)> {
     let uplink = snapshot.uplink(uplink)?;
     (uplink.external == Some(destination)).then_some((uplink, destination))
 }

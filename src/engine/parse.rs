@@ -3,13 +3,10 @@
 
 use super::drop_reason::DropReason;
 use crate::flow::Protocol;
+use crate::wire::buffer::{ETHERTYPE_IPV4, ETHERTYPE_IPV6};
 use crate::wire::ipv4::Ipv4Error;
 use crate::wire::{Checksum, Ipv4, PacketBuffer, Segmentation, Tcp, TcpSegment, Udp, icmp, tcp, udp};
 
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_IPV6: u16 = 0x86dd;
-/// Address resolution, which is the daemon's.
-pub(super) const ETHERTYPE_ARP: u16 = 0x0806;
 /// Payload bytes assumed of a fragmented TCP segment, whose length only its last piece knows: the most there can be.
 const LONGEST_TCP_PAYLOAD: u32 = 65_495;
 

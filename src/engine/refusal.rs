@@ -7,7 +7,7 @@ use super::parse::{Content, Parsed};
 use super::worker::{Context, Worker};
 use crate::flow::Timestamp;
 use crate::placement::{Lan, LanId, LanLink, Uplink};
-use crate::wire::buffer::ETHERNET_LENGTH;
+use crate::wire::buffer::{ETHERNET_LENGTH, ETHERTYPE_IPV4};
 use crate::wire::icmp::{self, ErrorKind};
 use crate::wire::{MacAddress, PacketBuffer};
 
@@ -30,7 +30,7 @@ fn ethernet_header(destination: MacAddress, source: MacAddress) -> [u8; ETHERNET
     let mut header = [0; ETHERNET_LENGTH];
     header[..6].copy_from_slice(&destination.0);
     header[6..12].copy_from_slice(&source.0);
-    header[12..].copy_from_slice(&[0x08, 0x00]);
+    header[12..].copy_from_slice(&ETHERTYPE_IPV4.to_be_bytes());
     header
 }
 

@@ -12,8 +12,8 @@ use super::parse::{self, Content, Ports, Way};
 use crate::flow::direction::Direction;
 use crate::flow::fragment::{FragmentCache, FragmentKey, Later, PieceRange};
 use crate::flow::record::{FLAG_INBOUND, FLAG_REPLIED, Tick};
-use crate::flow::tcp::{TcpState, TcpVerdict};
-use crate::flow::{Endpoint, FlowId, FlowTable, FlowV4, Protocol, Timestamp, timeouts};
+use crate::flow::tcp::{TcpState, TcpTracker, TcpVerdict};
+use crate::flow::{Endpoint, FlowId, FlowKey, FlowTable, FlowV4, Protocol, Timestamp, timeouts};
 use crate::nat::{Ending, Mapping, Mappings};
 use crate::placement::{LanId, Load, Snapshot, UplinkId, WorkerId, owner_of_port};
 use crate::wire::{Ipv4, PacketBuffer, TcpSegment};
@@ -263,17 +263,12 @@ impl Worker {
         segment: Option<TcpSegment>,
     ) -> Result<Duration, DropReason> {
         let Some(segment) = segment else {
-            return Ok(if record.body.protocol == Protocol::Tcp as u8 {
-                record.body.tcp.timeout()
-            } else {
-                idle_timeout(record)
-            });
+            return Ok(lifetime(record));
         };
         match record.body.tcp.observe(direction, &segment) {
             TcpVerdict::Forward => Ok(record.body.tcp.timeout()),
             TcpVerdict::Reopen => {
-                record.body.tcp =
-                    crate::flow::tcp::TcpTracker::open(&segment, false).ok_or(DropReason::TcpNoConnection)?;
+                record.body.tcp = TcpTracker::open(&segment, false).ok_or(DropReason::TcpNoConnection)?;
                 record.body.flags &= !(FLAG_REPLIED | FLAG_INBOUND);
                 if direction == Direction::Reply {
                     record.body.flags |= FLAG_INBOUND;
@@ -311,7 +306,7 @@ impl Worker {
     }
 
     /// Finds a live flow. One that has expired is forgotten here and now.
-    pub(super) fn find_live(&mut self, now: Timestamp, key: &crate::flow::FlowKey) -> Option<FlowId> {
+    pub(super) fn find_live(&mut self, now: Timestamp, key: &FlowKey) -> Option<FlowId> {
         let id = self.table.find(key)?;
         if self.table.record(id).body.expires > Tick::at(now) {
             return Some(id);
@@ -364,9 +359,13 @@ impl Worker {
     }
 }
 
-/// What a live flow that is not TCP is given after each packet.
-pub(super) fn idle_timeout(record: &FlowV4) -> Duration {
-    if record.body.protocol == Protocol::Icmp as u8 { timeouts::ICMP_QUERY } else { timeouts::UDP }
+/// How long a flow lives on after a packet that TCP's state machine did not see.
+fn lifetime(record: &FlowV4) -> Duration {
+    match Protocol::from_number(record.body.protocol) {
+        Some(Protocol::Tcp) => record.body.tcp.timeout(),
+        Some(Protocol::Icmp) => timeouts::ICMP_QUERY,
+        Some(Protocol::Udp) | None => timeouts::UDP,
+    }
 }
 
 /// The mapping that a flow uses; `None` for a free record.

@@ -20,6 +20,12 @@ pub const HEADROOM: usize = 64;
 pub const LONGEST_PACKET: usize = 65_535;
 /// Bytes of a whole buffer.
 pub const CAPACITY: usize = HEADROOM + LONGEST_PACKET + 1;
+/// EtherType of IPv4.
+pub const ETHERTYPE_IPV4: u16 = 0x0800;
+/// EtherType of address resolution.
+pub const ETHERTYPE_ARP: u16 = 0x0806;
+/// EtherType of IPv6.
+pub const ETHERTYPE_IPV6: u16 = 0x86dd;
 /// Bytes of an Ethernet header without tags.
 pub const ETHERNET_LENGTH: usize = 14;
 
