@@ -180,7 +180,7 @@ mod tests {
     }
 
     fn dropped(guard: &Program, frame: &[u8]) -> bool {
-        match guard.test_run(frame).unwrap().cast_signed() {
+        match guard.test_run(frame).unwrap().result.cast_signed() {
             TC_ACT_SHOT => true,
             TC_ACT_OK => false,
             other => panic!("verdict {other}"),
