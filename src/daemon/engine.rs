@@ -4,16 +4,24 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::num::NonZeroU8;
 
+use tracing::warn;
+
 use super::DaemonError;
 use crate::config::Config;
-use crate::engine::{self, EngineConfig, Settings, UplinkIdentity, Worker};
+use crate::engine::{self, EngineConfig, Settings, ShortcutTable, UplinkIdentity, Worker};
 use crate::flow::Timestamp;
+use crate::io::Shortcut;
 
 /// The file in the run directory that holds the flows. It stays when the router stops, so that a restart keeps them.
 const FLOWS_FILE: &str = "flows";
 
 /// Makes the workers, with the flows that an earlier run has left in the run directory.
-pub(super) fn build_engine(config: &Config, workers: NonZeroU8, now: Timestamp) -> Result<Vec<Worker>, DaemonError> {
+pub(super) fn build_engine(
+    config: &Config,
+    workers: NonZeroU8,
+    shortcut: Option<ShortcutTable>,
+    now: Timestamp,
+) -> Result<Vec<Worker>, DaemonError> {
     let uplinks = config
         .uplinks
         .iter()
@@ -26,8 +34,25 @@ pub(super) fn build_engine(config: &Config, workers: NonZeroU8, now: Timestamp) 
         uplinks: uplinks.collect(),
         seed: seed().map_err(DaemonError::during("/dev/urandom"))?,
         settings: Settings::default(),
+        shortcut,
     };
     Ok(engine::open(&engine, now)?)
+}
+
+/// Makes the shortcut, unless it is switched off. A kernel that cannot have one is a slower router, not a broken one.
+pub(super) fn build_shortcut(config: &Config) -> Result<Option<Shortcut>, DaemonError> {
+    if !config.router.shortcut {
+        return Ok(None);
+    }
+    let secret: [u8; 32] = seed().map_err(DaemonError::during("/dev/urandom"))?;
+    let (words, _) = secret.as_chunks();
+    match Shortcut::create([words[0], words[1]].map(u64::from_ne_bytes)) {
+        Ok(shortcut) => Ok(Some(shortcut)),
+        Err(error) => {
+            warn!(%error, "no shortcut for busy flows on this machine; every packet goes through the workers");
+            Ok(None)
+        }
+    }
 }
 
 /// Names this boot of the machine.

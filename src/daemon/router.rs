@@ -25,8 +25,8 @@ use super::{DaemonError, control_socket, engine, status};
 use crate::config::{self, Config};
 use crate::flow::Timestamp;
 use crate::host::{Host, HostEvent, HostEvents, Interface};
-use crate::io::{self, WorkerFailure, Workers};
-use crate::placement::{Lan, LanId, LanLink, Snapshot, UplinkId};
+use crate::io::{self, Shortcut, WorkerFailure, Workers};
+use crate::placement::{LanId, Snapshot, UplinkId};
 use crate::sys::bpf::Program;
 use crate::sys::{affinity, clock};
 use crate::wire::PacketBuffer;
@@ -51,6 +51,8 @@ pub(super) struct Router<'h> {
     pub(super) workers: Workers,
     pub(super) worker_count: u8,
     pub(super) uplink_guard: Program,
+    /// `None`: switched off, or this kernel cannot.
+    pub(super) shortcut: Option<Shortcut>,
     pub(super) uplinks: Vec<UplinkState>,
     pub(super) lans: Vec<LanState>,
     pub(super) tun: TunState,
@@ -92,7 +94,8 @@ impl<'h> Router<'h> {
     async fn start(path: &Path, config: Config, host: &'h mut Host) -> Result<Self, DaemonError> {
         let processors = affinity::allowed_processors().map_or(1, |processors| processors.len());
         let worker_count = config.router.workers.count(processors);
-        let engine = engine::build_engine(&config, worker_count, now())?;
+        let shortcut = engine::build_shortcut(&config)?;
+        let engine = engine::build_engine(&config, worker_count, shortcut.as_ref().map(Shortcut::table), now())?;
         let tun_name = config.lan.tun.clone();
         let queues = io::open_tun(tun_name.as_str(), worker_count.get())
             .map_err(DaemonError::during(format!("make the TUN device {tun_name}")))?;
@@ -109,7 +112,9 @@ impl<'h> Router<'h> {
             uplinks: uplinks.collect(),
             lans: lans.collect(),
             tun: TunState::default(),
-            uplink_guard: io::uplink_guard().map_err(DaemonError::during("load the uplinks' guard"))?,
+            uplink_guard: io::uplink_guard(shortcut.as_ref())
+                .map_err(DaemonError::during("load the uplinks' guard"))?,
+            shortcut,
             worker_count: worker_count.get(),
             kernel_networks: Vec::new(),
             refresh_at: None,
@@ -249,12 +254,22 @@ impl<'h> Router<'h> {
             uplink.update_line(now);
             uplink.pump();
         }
-        let tun = self.tun.prepared.map(|(address, mtu)| Lan { id: LanId::TUN, link: LanLink::Tun, address, mtu });
-        self.snapshot.store(Arc::new(Snapshot {
+        let current = self.snapshot.load();
+        let mut new = Snapshot {
+            generation: current.generation,
             uplinks: self.uplinks.iter().map(UplinkState::snapshot).collect(),
-            lans: std::iter::once(tun).chain(self.lans.iter().map(LanState::snapshot)).collect(),
+            lans: std::iter::once(self.tun.snapshot()).chain(self.lans.iter().map(LanState::snapshot)).collect(),
             kernel_networks: self.kernel_networks.clone(),
-        }));
+        };
+        if new == **current {
+            return;
+        }
+        new.generation = current.generation.checked_add(1).unwrap_or(1);
+        // First the shortcut: it must not carry by the old snapshot what workers judge by the new one.
+        if let Some(shortcut) = &self.shortcut {
+            shortcut.table().set_generation(new.generation);
+        }
+        self.snapshot.store(Arc::new(new));
     }
 
     fn reload(&self) {

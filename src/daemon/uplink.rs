@@ -81,6 +81,7 @@ impl UplinkState {
         Uplink {
             id: self.id,
             name: self.config.name.shared(),
+            interface: self.interface.as_ref().map(|interface| interface.index),
             availability: self.line.availability(),
             external: Some(self.config.address.addr()),
             mtu: u16::try_from(mtu).unwrap_or(u16::MAX),

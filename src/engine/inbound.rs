@@ -149,6 +149,7 @@ impl Worker {
         let counters = self.counters.uplink(UplinkId(body.uplink));
         counters.in_packets.add(packets);
         counters.in_bytes.add(bytes);
+        self.review_shortcut(context, id, packets);
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ pub mod outbox;
 mod parse;
 pub mod persist;
 mod refusal;
+pub mod shortcut;
 #[cfg(test)]
 mod tests;
 mod warm_up;
@@ -26,4 +27,5 @@ pub use drop_reason::DropReason;
 pub use listing::{FlowFilter, FlowListing, FlowPage, FlowState};
 pub use outbox::{Egress, Handoff, Ingress, Outbox};
 pub use persist::{EngineConfig, EngineError, UplinkIdentity, open};
+pub use shortcut::table::ShortcutTable;
 pub use worker::{Filtering, Settings, Worker};

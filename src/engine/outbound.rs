@@ -8,7 +8,7 @@ use super::parse::{self, Content, Parsed, Ports, Way};
 use super::refusal::{is_one_host, write_uplink_header};
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
-use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
+use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, Tick};
 use crate::flow::tcp::{TcpState, TcpTracker};
 use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
 use crate::nat::Mapping;
@@ -168,6 +168,10 @@ impl Worker {
         packet: &PacketBuffer,
     ) -> Result<(), DropReason> {
         let record = self.table.record_mut(id);
+        if record.has(FLAG_SHORTCUT) && (record.body.lan, record.body.lan_mac) != (lan.0, packet.link_source().0) {
+            self.leave_shortcut(context.now, id);
+        }
+        let record = self.table.record_mut(id);
         let direction = if record.has(FLAG_INBOUND) { Direction::Reply } else { Direction::Original };
         let lifetime = Self::track(record, direction, flow.segment)?;
         let (packets, bytes) = flow.parsed.wire_load(packet.vnet.segmentation);
@@ -183,6 +187,7 @@ impl Worker {
         let counters = self.counters.uplink(UplinkId(body.uplink));
         counters.out_packets.add(packets);
         counters.out_bytes.add(bytes);
+        self.review_shortcut(context, id, packets);
         Ok(())
     }
 

@@ -204,7 +204,10 @@ impl WorkerThread {
                     debug!("nobody waits for the flows any more");
                 }
             }
-            Command::Stop => return Some(End::Stopped),
+            Command::Stop => {
+                self.worker.settle(now());
+                return Some(End::Stopped);
+            }
         }
         None
     }

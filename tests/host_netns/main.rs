@@ -25,7 +25,7 @@ fn block_on<R>(work: impl Future<Output = R>) -> R {
 
 /// Everything that the daemon would do, LAN by TUN.
 async fn prepare_all(host: &mut Host) -> Vec<HostWarning> {
-    let guard = io::uplink_guard().unwrap();
+    let guard = io::uplink_guard(None).unwrap();
     let mut warnings = Vec::new();
     for name in ["wan1", "wan2"] {
         let uplink = host.interface(name).await.unwrap();
@@ -250,7 +250,7 @@ fn interface_made_again_is_prepared_again() {
             wait_for(&mut events, |event| *event == removed).await;
             let is_wan1 = |event: &HostEvent| matches!(event, HostEvent::InterfaceAdded(new) if new.name == "wan1");
             let HostEvent::InterfaceAdded(new) = wait_for(&mut events, is_wan1).await else { unreachable!() };
-            let guard = io::uplink_guard().unwrap();
+            let guard = io::uplink_guard(None).unwrap();
             let error = host.prepare_uplink(&old, guard.as_fd()).await.unwrap_err();
             assert!(error.is_gone(), "{error}");
             let before = picture::take();
@@ -336,17 +336,17 @@ fn packet_capture_guards_the_lan_and_replaces_the_guard_in_place() {
                 assert!(networks.contains(&wanted.parse::<Ipv4Net>().unwrap()), "{wanted}: {networks:?}");
             }
             let uplink = host.interface("wan1").await.unwrap();
-            host.prepare_uplink(&uplink, io::uplink_guard().unwrap().as_fd()).await.unwrap();
+            host.prepare_uplink(&uplink, io::uplink_guard(None).unwrap().as_fd()).await.unwrap();
             let networks = host.kernel_networks().await.unwrap();
             assert!(!networks.contains(&"10.77.1.0/24".parse().unwrap()), "{networks:?}");
             assert!(networks.contains(&"10.77.1.2/32".parse().unwrap()), "{networks:?}");
 
             let lan = host.interface("lan0").await.unwrap();
             assert_eq!(host.lan_address(&lan).await.unwrap(), Some("192.168.10.1/24".parse().unwrap()));
-            let guard = io::lan_guard(&networks).unwrap();
+            let guard = io::lan_guard(&networks, None).unwrap();
             host.prepare_lan(&lan, LanCapture::Packet { guard: guard.as_fd() }).await.unwrap();
             let first = ask("tc filter show dev lan0 ingress");
-            host.replace_lan_guard(&lan, io::lan_guard(&[]).unwrap().as_fd()).await.unwrap();
+            host.replace_lan_guard(&lan, io::lan_guard(&[], None).unwrap().as_fd()).await.unwrap();
             let second = ask("tc filter show dev lan0 ingress");
             assert_eq!(second.matches("potato-guard").count(), 1, "{second}");
             assert_ne!(first, second);

@@ -73,14 +73,17 @@ pub fn snapshot(uplinks: u8) -> Snapshot {
     let uplink = |id: u8| Uplink {
         id: UplinkId(id),
         name: format!("dsl{id}").into(),
+        interface: Some(1),
         availability: Availability::Usable,
         external: Some(external(id)),
         mtu: 1_500,
         weight: NonZeroU32::MIN,
         next_hop: Some((GATEWAY, ROUTER)),
     };
-    let lan = |id: u8, link| Lan { id: LanId(id), link, address: Ipv4Addr::new(192, 168, 10, 1), mtu: 1_500 };
+    let lan =
+        |id: u8, link| Lan { id: LanId(id), interface: 1, link, address: Ipv4Addr::new(192, 168, 10, 1), mtu: 1_500 };
     Snapshot {
+        generation: 1,
         uplinks: (0..uplinks).map(uplink).collect(),
         lans: vec![Some(lan(0, LanLink::Tun)), Some(lan(1, LanLink::Ethernet(ROUTER)))],
         kernel_networks: vec!["192.168.10.0/24".parse().unwrap()],
@@ -98,6 +101,7 @@ impl World {
             uplinks: uplinks.collect(),
             seed: [7; 32],
             settings: Settings { filtering: size.filtering },
+            shortcut: None,
         };
         let now = Timestamp::from_millis(1_000_000);
         Self {
