@@ -14,6 +14,7 @@ mod event;
 mod lan;
 mod log;
 mod privilege;
+mod queue_drops;
 mod rates;
 pub mod report;
 mod router;

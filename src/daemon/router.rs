@@ -13,11 +13,12 @@ use arc_swap::ArcSwap;
 use ipnet::Ipv4Net;
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::control::{Control, Request};
 use super::event::{Event, Signals};
 use super::lan::{LanState, TunState};
+use super::queue_drops::QueueDrops;
 use super::rates::Rates;
 use super::report::{FlowsQuery, FlowsReport, StatusReport};
 use super::uplink::UplinkState;
@@ -63,6 +64,7 @@ pub(super) struct Router<'h> {
     pub(super) retry_at: Option<Timestamp>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     rates: Rates,
+    queue_drops: QueueDrops,
     started: Timestamp,
     events: HostEvents,
     frames: mpsc::Receiver<(UplinkId, PacketBuffer)>,
@@ -121,6 +123,7 @@ impl<'h> Router<'h> {
             retry_at: None,
             snapshot,
             rates: Rates::default(),
+            queue_drops: QueueDrops::default(),
             started: now(),
             events: host.watch().await?,
             frames,
@@ -144,7 +147,10 @@ impl<'h> Router<'h> {
                 Event::Frame(uplink, frame) => self.handle_frame(uplink, &frame),
                 Event::Control(request) => self.answer(request).await,
                 Event::Timeout => self.handle_timeout().await?,
-                Event::Tick => self.rates.sample(now(), status::sample(self.workers.counters(), &self.uplinks)),
+                Event::Tick => {
+                    self.rates.sample(now(), status::sample(self.workers.counters(), &self.uplinks));
+                    self.observe_queues().await;
+                }
             }
         }
     }
@@ -284,8 +290,19 @@ impl<'h> Router<'h> {
     async fn answer(&mut self, request: Request) {
         // Whoever asked may have gone away.
         match request {
-            Request::Status(answer) => drop(answer.send(self.status())),
+            Request::Status(answer) => {
+                self.observe_queues().await;
+                drop(answer.send(self.status()));
+            }
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
+        }
+    }
+
+    /// Numbers to show; if the kernel will not tell them now, it will another time.
+    async fn observe_queues(&mut self) {
+        match self.host.queue_drops().await {
+            Ok(counters) => self.queue_drops.observe(counters),
+            Err(error) => debug!(%error, "the queues' counters are not told"),
         }
     }
 
@@ -298,8 +315,12 @@ impl<'h> Router<'h> {
             workers: self.worker_count,
             tun: self.config.lan.tun.to_string(),
             lans: self.lans.iter().map(status::lan).collect(),
-            uplinks: self.uplinks.iter().map(|uplink| status::uplink(uplink, counters, &self.rates)).collect(),
-            engine: status::engine(counters),
+            uplinks: self
+                .uplinks
+                .iter()
+                .map(|uplink| status::uplink(uplink, counters, &self.rates, &self.queue_drops))
+                .collect(),
+            engine: status::engine(counters, &self.lans, &self.queue_drops),
         }
     }
 

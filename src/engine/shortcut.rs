@@ -18,10 +18,9 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::outbound::Hop;
-use super::worker::{Context, Worker, lifetime};
+use super::hop::Hop;
 use crate::flow::direction::Direction;
-use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, Tick};
+use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND};
 use crate::flow::tcp::Windows;
 use crate::flow::{FlowId, FlowV4, Protocol, Timestamp};
 use crate::placement::{Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
@@ -51,215 +50,185 @@ pub(super) struct Shortcuts {
     /// Entries of flows that are gone, and since when.
     resting: Vec<(Timestamp, [Place; 2])>,
     next_visit: Timestamp,
-    visiting: Vec<FlowId>,
 }
 
-/// A flow in the shortcut. Arrays have the way out first, then the way in.
+/// A flow in the shortcut, or that was there until a moment ago. Arrays have the way out first, then the way in.
 #[derive(Clone, Copy, Debug)]
 struct Promotion {
     places: [Place; 2],
-    /// What the record has of it already.
-    counted: [Seen; 2],
+    /// What was told of it already.
+    told: [Seen; 2],
     since: Timestamp,
     /// When it left; its entries rest.
     left: Option<Timestamp>,
 }
 
+/// What the programs have carried since they were last asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct News {
+    /// To the internet.
+    pub(super) out: Traffic,
+    /// From it.
+    pub(super) back: Traffic,
+    /// Packets that were dropped because the kernel had no memory to change them.
+    pub(super) failed: u64,
+    /// When the last packet of either came.
+    pub(super) last: Timestamp,
+}
+
+/// One direction's packets and bytes as the wire counts, and what its sender has said so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Traffic {
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+    pub(super) windows: Windows,
+}
+
+/// What is to become of a flow that has been looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It stays where it is.
+    Unchanged,
+    /// Nothing has come for it: it should leave.
+    Idle,
+    /// It had left, and has nothing more to do with the shortcut.
+    Gone,
+}
+
 impl Shortcuts {
     pub(super) fn new(table: ShortcutTable) -> Self {
-        Self {
-            table,
-            promotions: HashMap::with_capacity(MOST_FLOWS),
-            resting: Vec::with_capacity(MOST_FLOWS),
-            next_visit: Timestamp::default(),
-            visiting: Vec::with_capacity(MOST_FLOWS),
-        }
+        let (promotions, resting) = (HashMap::with_capacity(MOST_FLOWS), Vec::with_capacity(MOST_FLOWS));
+        Self { table, promotions, resting, next_visit: Timestamp::default() }
     }
 
-    /// When [`Worker::visit_shortcuts`] is due; `None`: when something has happened, not before.
+    fn is_empty(&self) -> bool {
+        self.promotions.is_empty() && self.resting.is_empty()
+    }
+
+    /// When [`Self::start_visit`] has something to do; `None`: when something has happened, not before.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        (!self.promotions.is_empty() || !self.resting.is_empty()).then_some(self.next_visit)
+        (!self.is_empty()).then_some(self.next_visit)
     }
 
-    fn has_room(&self) -> bool {
-        self.promotions.len() + self.resting.len() < MOST_FLOWS
+    /// Whether a flow that has had `packets` more, and `total` with them, is to be offered now.
+    pub(super) fn is_time_to_offer(total: u64, packets: u64) -> bool {
+        total / BUSY != total.saturating_sub(packets) / BUSY
     }
 
-    /// Claims and starts entries for both directions.
-    fn promote(&mut self, now: Timestamp, generation: u32, id: FlowId, ways: &[(Key, Action); 2]) -> bool {
-        let Some(out) = self.table.claim(ways[0].0) else { return false };
-        let Some(back) = self.table.claim(ways[1].0) else {
-            self.table.free(out);
+    /// Takes a flow in, if it is plain and there is room. Says whether it did.
+    pub(super) fn offer(&mut self, now: Timestamp, snapshot: &Snapshot, id: FlowId, record: &FlowV4) -> bool {
+        if self.promotions.len() + self.resting.len() >= MOST_FLOWS || !is_plain(record) || snapshot.generation == 0 {
+            return false;
+        }
+        let Some(places) = ways(snapshot, record).and_then(|ways| self.fill(snapshot.generation, &ways)) else {
             return false;
         };
-        let places = [out, back];
+        if self.is_empty() {
+            self.next_visit = now + VISIT_INTERVAL;
+        }
+        self.promotions.insert(id, Promotion { places, told: [Seen::default(); 2], since: now, left: None });
+        true
+    }
+
+    /// Claims, writes and starts entries for both directions.
+    fn fill(&self, generation: u32, ways: &[(Key, Action); 2]) -> Option<[Place; 2]> {
+        let out = self.table.claim(ways[0].0)?;
+        let Some(back) = self.table.claim(ways[1].0) else {
+            self.table.free(out);
+            return None;
+        };
         for ((place, peer), (key, action)) in [(out, back), (back, out)].into_iter().zip(ways) {
             self.table.write(place, peer, *key, action);
         }
-        places.iter().for_each(|place| self.table.start(*place, generation));
-        if self.promotions.is_empty() && self.resting.is_empty() {
-            self.next_visit = now + VISIT_INTERVAL;
-        }
-        let promotion = Promotion { places, counted: [Seen::default(); 2], since: now, left: None };
-        self.promotions.insert(id, promotion);
+        [out, back].into_iter().for_each(|place| self.table.start(place, generation));
+        Some([out, back])
+    }
+
+    /// Whether a flow's entries were made for another state of the world.
+    pub(super) fn is_stale(&self, id: FlowId, generation: u32) -> bool {
+        let promotion = self.promotions.get(&id).filter(|promotion| promotion.left.is_none());
+        promotion.is_some_and(|promotion| self.table.generation_of(promotion.places[0]) != generation)
+    }
+
+    /// What has been carried since the last call.
+    pub(super) fn news(&mut self, id: FlowId) -> Option<News> {
+        let promotion = self.promotions.get_mut(&id)?;
+        let now = promotion.places.map(|place| self.table.seen(place));
+        let before = std::mem::replace(&mut promotion.told, now);
+        let traffic = |way: usize| Traffic {
+            packets: now[way].packets - before[way].packets,
+            bytes: now[way].bytes - before[way].bytes,
+            windows: now[way].windows,
+        };
+        let failed = |seen: [Seen; 2]| seen[0].failed + seen[1].failed;
+        let last = Timestamp::from_millis(now[0].last.max(now[1].last));
+        Some(News { out: traffic(0), back: traffic(1), failed: failed(now) - failed(before), last })
+    }
+
+    /// From now on all packets of the flow come to the worker again. Says whether it was in the shortcut until now.
+    pub(super) fn leave(&mut self, now: Timestamp, id: FlowId) -> bool {
+        let Some(promotion) = self.promotions.get_mut(&id).filter(|promotion| promotion.left.is_none()) else {
+            return false;
+        };
+        promotion.left = Some(now);
+        promotion.places.iter().for_each(|place| self.table.end(*place));
         true
     }
-}
 
-impl Worker {
-    /// To be called after a packet of the flow was followed, `packets` as the wire counts: lets a flow that is busy into
-    /// the shortcut, and one that is no longer plain out of it.
-    pub(super) fn review_shortcut(&mut self, context: Context<'_>, id: FlowId, packets: u64) {
-        let Some(shortcuts) = &mut self.shortcuts else { return };
-        let record = self.table.record(id);
-        if record.has(FLAG_SHORTCUT) {
-            let stale = shortcuts.promotions.get(&id).is_some_and(|promotion| {
-                shortcuts.table.generation_of(promotion.places[0]) != context.snapshot.generation
-            });
-            if stale || !is_plain(record) {
-                self.leave_shortcut(context.now, id);
-            }
-            return;
-        }
-        let total = record.body.out_packets + record.body.in_packets;
-        if total / BUSY == total.saturating_sub(packets) / BUSY || context.snapshot.generation == 0 {
-            return;
-        }
-        if is_plain(record)
-            && shortcuts.has_room()
-            && let Some(ways) = ways(context.snapshot, record)
-            && shortcuts.promote(context.now, context.snapshot.generation, id, &ways)
-        {
-            self.table.record_mut(id).body.flags |= FLAG_SHORTCUT;
-            self.counters.shortcuts.add(1);
+    /// Forgets a flow that has left, whose record goes away.
+    pub(super) fn forget(&mut self, now: Timestamp, id: FlowId) {
+        if let Some(promotion) = self.promotions.remove(&id) {
+            self.resting.push((now, promotion.places));
         }
     }
 
-    /// Brings the record of a flow in the shortcut up to date.
-    pub(super) fn catch_up(&mut self, id: FlowId) {
-        let Some(promotion) = self.shortcuts.as_mut().and_then(|shortcuts| {
-            let promotion = shortcuts.promotions.get_mut(&id)?;
-            let before = *promotion;
-            promotion.counted = promotion.places.map(|place| shortcuts.table.seen(place));
-            Some((before.counted, promotion.counted))
-        }) else {
-            return;
-        };
-        let record = self.table.record_mut(id);
-        let counters = self.counters.uplink(UplinkId(record.body.uplink));
-        let ([out_before, in_before], [out, back]) = promotion;
-        let (out_packets, out_bytes) = (out.packets - out_before.packets, out.bytes - out_before.bytes);
-        let (in_packets, in_bytes) = (back.packets - in_before.packets, back.bytes - in_before.bytes);
-        let directions = directions(record);
-        if record.body.protocol == Protocol::Tcp as u8 {
-            record.body.tcp.catch_up(directions[0], out.windows);
-            record.body.tcp.catch_up(directions[1], back.windows);
-        }
-        let replies = if directions[0] == Direction::Reply { out_packets } else { in_packets };
-        if replies > 0 {
-            record.body.flags |= FLAG_REPLIED;
-        }
-        record.body.out_packets += out_packets;
-        record.body.out_bytes += out_bytes;
-        record.body.in_packets += in_packets;
-        record.body.in_bytes += in_bytes;
-        let last = Timestamp::from_millis(out.last.max(back.last));
-        record.body.expires = record.body.expires.max(Tick::after(last + lifetime(record)));
-        counters.out_packets.add(out_packets);
-        counters.out_bytes.add(out_bytes);
-        counters.in_packets.add(in_packets);
-        counters.in_bytes.add(in_bytes);
-        let failed = out.failed + back.failed - out_before.failed - in_before.failed;
-        counters.drops.add(super::DropReason::SendFailed, failed);
+    /// Every flow that is or was a moment ago in the shortcut.
+    pub(super) fn flows(&self) -> Vec<FlowId> {
+        self.promotions.keys().copied().collect()
     }
 
-    /// From now on all packets of the flow come to the worker again.
-    pub(super) fn leave_shortcut(&mut self, now: Timestamp, id: FlowId) {
-        let Some(shortcuts) = &mut self.shortcuts else { return };
-        if let Some(promotion) = shortcuts.promotions.get_mut(&id)
-            && promotion.left.is_none()
-        {
-            promotion.left = Some(now);
-            promotion.places.iter().for_each(|place| shortcuts.table.end(*place));
-            self.counters.shortcuts.subtract(1);
+    /// Whether it is time to look at all flows. If so, frees what has rested.
+    pub(super) fn start_visit(&mut self, now: Timestamp) -> bool {
+        if now < self.next_visit || self.is_empty() {
+            return false;
         }
-    }
-
-    /// To be called before the flow is forgotten.
-    pub(super) fn end_shortcut(&mut self, now: Timestamp, id: FlowId) {
-        self.leave_shortcut(now, id);
-        self.catch_up(id);
-        let Some(shortcuts) = &mut self.shortcuts else { return };
-        if let Some(promotion) = shortcuts.promotions.remove(&id) {
-            shortcuts.resting.push((now, promotion.places));
-        }
-    }
-
-    /// Catches up with every flow in the shortcut, when that is due.
-    pub(super) fn visit_shortcuts(&mut self, now: Timestamp) {
-        let Some(shortcuts) = &mut self.shortcuts else { return };
-        if now < shortcuts.next_visit {
-            return;
-        }
-        shortcuts.next_visit = now + VISIT_INTERVAL;
-        let table = &shortcuts.table;
-        shortcuts.resting.retain(|(since, places)| {
+        self.next_visit = now + VISIT_INTERVAL;
+        let table = &self.table;
+        self.resting.retain(|(since, places)| {
             let rests = now.since(*since) < REST;
             if !rests {
                 places.iter().for_each(|place| table.free(*place));
             }
             rests
         });
-        let mut visiting = std::mem::take(&mut shortcuts.visiting);
-        visiting.extend(shortcuts.promotions.keys());
-        for id in visiting.drain(..) {
-            self.catch_up(id);
-            self.visit(now, id);
-        }
-        if let Some(shortcuts) = &mut self.shortcuts {
-            shortcuts.visiting = visiting;
-        }
+        true
     }
 
-    fn visit(&mut self, now: Timestamp, id: FlowId) {
-        let Some(shortcuts) = &mut self.shortcuts else { return };
-        let Some(promotion) = shortcuts.promotions.get(&id).copied() else { return };
-        let [out, back] = promotion.counted;
+    /// Looks at one flow, after its news were heard.
+    pub(super) fn visit(&mut self, now: Timestamp, id: FlowId) -> Standing {
+        let Some(promotion) = self.promotions.get(&id).copied() else { return Standing::Gone };
+        let [out, back] = promotion.told;
         let last = Timestamp::from_millis(out.last.max(back.last)).max(promotion.since);
         match promotion.left {
             Some(left) if now.since(left) >= REST => {
-                shortcuts.promotions.remove(&id);
-                promotion.places.iter().for_each(|place| shortcuts.table.free(*place));
-                self.table.record_mut(id).body.flags &= !FLAG_SHORTCUT;
+                self.promotions.remove(&id);
+                promotion.places.iter().for_each(|place| self.table.free(*place));
+                Standing::Gone
             }
-            None if now.since(last) >= IDLE => self.leave_shortcut(now, id),
-            _ => {}
+            None if now.since(last) >= IDLE => Standing::Idle,
+            _ => Standing::Unchanged,
         }
-    }
-
-    /// Takes all flows out of the shortcut and brings their records up to date: to be called before the worker ends.
-    pub fn settle(&mut self, now: Timestamp) {
-        let Some(shortcuts) = &self.shortcuts else { return };
-        let ids: Vec<FlowId> = shortcuts.promotions.keys().copied().collect();
-        for &id in &ids {
-            self.leave_shortcut(now, id);
-        }
-        for id in ids {
-            self.catch_up(id);
-            self.table.record_mut(id).body.flags &= !FLAG_SHORTCUT;
-        }
-        self.shortcuts = None;
     }
 }
 
 /// Directions of the way out and of the way in.
-fn directions(record: &FlowV4) -> [Direction; 2] {
+pub(super) fn directions(record: &FlowV4) -> [Direction; 2] {
     let out = if record.has(FLAG_INBOUND) { Direction::Reply } else { Direction::Original };
     [out, out.opposite()]
 }
 
 /// Whether nothing about a flow is out of the ordinary.
-fn is_plain(record: &FlowV4) -> bool {
+pub(super) fn is_plain(record: &FlowV4) -> bool {
     match Protocol::from_number(record.body.protocol) {
         Some(Protocol::Tcp) => record.body.tcp.windows().is_some() && !record.has(FLAG_HAIRPIN),
         Some(Protocol::Udp) => !record.has(FLAG_HAIRPIN),

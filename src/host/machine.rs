@@ -18,6 +18,7 @@ use super::networks;
 use super::routing::{self, Slots};
 use super::steps::Steps;
 use super::sysctl::Family;
+use super::traffic_filter;
 use super::undo::undo_all;
 
 /// In packets.
@@ -81,6 +82,15 @@ impl Host {
     pub async fn interface(&self, name: &str) -> Result<Interface, HostError> {
         let found = self.interfaces().await?.into_iter().find(|interface| interface.name == name);
         found.ok_or_else(|| HostError::NoInterface { name: name.to_owned() })
+    }
+
+    /// What the queue of each interface has dropped so far, by the interface's number. It counts in 32 bits.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn queue_drops(&self) -> Result<Vec<(u32, u32)>, HostError> {
+        let drops = traffic_filter::queue_drops(&self.steps.netlink).await;
+        drops.map_err(|source| HostError::from_kernel("read the queues' counters", source))
     }
 
     /// What changes from now on; first of all, what is there.

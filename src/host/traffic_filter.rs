@@ -24,8 +24,6 @@ const ETH_P_ALL: u16 = 0x0003;
 // What we chose.
 /// The handle of our filter: "pota".
 const HANDLE: TcHandle = TcHandle { major: 0x706f, minor: 0x7461 };
-const NAME: &str = "potato";
-
 /// Where a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hook {
@@ -40,6 +38,14 @@ impl Hook {
         match self {
             Self::Ingress => INGRESS,
             Self::Egress => EGRESS,
+        }
+    }
+
+    /// As people see it.
+    const fn program_name(self) -> &'static str {
+        match self {
+            Self::Ingress => "potato-guard",
+            Self::Egress => "potato-shortcut",
         }
     }
 }
@@ -70,6 +76,22 @@ pub(super) async fn ingress_qdisc(netlink: &Netlink, index: u32) -> io::Result<O
         }
         _ => None,
     }))
+}
+
+/// What the root qdisc of each interface has dropped so far, by the interface's number.
+pub(super) async fn queue_drops(netlink: &Netlink) -> io::Result<Vec<(u32, u32)>> {
+    let all = RouteNetlinkMessage::GetQueueDiscipline(TcMessage::default());
+    let of = |message: RouteNetlinkMessage| match message {
+        RouteNetlinkMessage::NewQueueDiscipline(qdisc) if qdisc.header.parent == TcHandle::ROOT => {
+            let dropped = qdisc.attributes.iter().find_map(|attribute| match attribute {
+                TcAttribute::Stats(statistics) => Some(statistics.drops),
+                _ => None,
+            })?;
+            Some((qdisc.header.index.cast_unsigned(), dropped))
+        }
+        _ => None,
+    };
+    Ok(netlink.list(all).await?.into_iter().filter_map(of).collect())
 }
 
 /// Adds the clsact qdisc.
@@ -111,7 +133,7 @@ pub(super) async fn attach(
     let mut message = ours(index, hook, priority);
     message.attributes.push(TcAttribute::Options(vec![
         TcOption::Bpf(TcFilterBpfOption::ProgFd(program.as_raw_fd().cast_unsigned())),
-        TcOption::Bpf(TcFilterBpfOption::ProgName(NAME.to_owned())),
+        TcOption::Bpf(TcFilterBpfOption::ProgName(hook.program_name().to_owned())),
         TcOption::Bpf(TcFilterBpfOption::Flags(TcBpfFlags::DirectAction)),
     ]));
     netlink.request(RouteNetlinkMessage::NewTrafficFilter(message), NLM_F_CREATE | NLM_F_REPLACE).await

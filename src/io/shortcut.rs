@@ -39,11 +39,12 @@ const TCP: i32 = 6;
 const UDP: i32 = 17;
 const IP_LENGTH: i32 = 20;
 
-// Where a program keeps the headers on its stack: the source of the Ethernet header and its type, then IP and 20 bytes more.
+// Where a program keeps the headers on its stack: the source of the Ethernet header and its type, IP, TCP or UDP.
 const LINK: i16 = -48;
 const IP: i16 = -40;
 const TRANSPORT: i16 = IP + 20;
-const HEADERS_BYTES: i32 = 40;
+const UDP_BYTES: i32 = 8;
+const TCP_BYTES: i32 = 20;
 const LINK_BYTES: i32 = 8;
 // And what it has found out about the packet.
 const PIECES: i16 = -56;
@@ -305,10 +306,10 @@ impl Shortcut {
 fn read_headers(program: &mut Assembler, hook: Hook, miss: Label) {
     if hook == Hook::Tun {
         program.apply(Set, R2, 0);
-        program.load_bytes(IP, HEADERS_BYTES, miss);
+        program.load_bytes(IP, IP_LENGTH + UDP_BYTES, miss);
     } else {
         program.apply(Set, R2, hook.link_length() - LINK_BYTES);
-        program.load_bytes(LINK, LINK_BYTES + HEADERS_BYTES, miss);
+        program.load_bytes(LINK, LINK_BYTES + IP_LENGTH + UDP_BYTES, miss);
     }
     let known = program.label();
     program.load_stack(Size::Byte, R1, IP);
@@ -319,8 +320,10 @@ fn read_headers(program: &mut Assembler, hook: Hook, miss: Label) {
     program.load_stack(Size::Byte, R1, IP + 8);
     program.jump_if(R1, LessOrEqual, 1, miss);
     program.load_stack(Size::Byte, R1, IP + 9);
-    program.jump_if(R1, Equal, TCP, known);
-    program.jump_if(R1, NotEqual, UDP, miss);
+    program.jump_if(R1, Equal, UDP, known);
+    program.jump_if(R1, NotEqual, TCP, miss);
+    program.apply(Set, R2, hook.link_length() + IP_LENGTH + UDP_BYTES);
+    program.load_bytes(TRANSPORT + UDP_BYTES as i16, TCP_BYTES - UDP_BYTES, miss);
     program.place(known);
 }
 
@@ -366,7 +369,7 @@ fn check_lengths(program: &mut Assembler, hook: Hook, miss: Label) {
     program.load_stack(Size::Byte, R4, TRANSPORT + 12);
     program.apply(ShiftRight, R4, 2);
     program.apply(And, R4, 0x3c);
-    program.jump_if(R4, Less, 20, miss);
+    program.jump_if(R4, Less, TCP_BYTES, miss);
     program.apply(Add, R4, IP_LENGTH);
     program.jump_if(R3, Less, R4, miss);
     program.jump(known);
@@ -374,7 +377,7 @@ fn check_lengths(program: &mut Assembler, hook: Hook, miss: Label) {
     program.load_stack(Size::Half, R4, TRANSPORT + 4);
     program.apply(Add, R4, IP_LENGTH);
     program.jump_if(R4, NotEqual, R3, miss);
-    program.apply(Set, R4, IP_LENGTH + 8);
+    program.apply(Set, R4, IP_LENGTH + UDP_BYTES);
     program.jump_if(R3, Less, R4, miss);
     program.place(known);
 

@@ -14,9 +14,11 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use etherparse::PacketBuilder;
+use potato::engine::shortcut::table::{self, ShortcutTable};
 use potato::engine::{self, Egress, EngineConfig, Filtering, Outbox, Settings, UplinkIdentity, Worker};
 use potato::flow::{Protocol, Timestamp};
 use potato::placement::{Availability, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
+use potato::sys::shared_words::SharedWords;
 use potato::wire::{MacAddress, PacketBuffer, VnetHeader};
 
 /// Ethernet LAN 1, where the hosts are.
@@ -49,11 +51,12 @@ pub struct Size {
     pub uplinks: u8,
     pub flows: usize,
     pub filtering: Filtering,
+    pub shortcut: bool,
 }
 
 impl Default for Size {
     fn default() -> Self {
-        Self { workers: 1, uplinks: 2, flows: 4_096, filtering: Filtering::AddressAndPort }
+        Self { workers: 1, uplinks: 2, flows: 4_096, filtering: Filtering::AddressAndPort, shortcut: true }
     }
 }
 
@@ -101,7 +104,7 @@ impl World {
             uplinks: uplinks.collect(),
             seed: [7; 32],
             settings: Settings { filtering: size.filtering },
-            shortcut: None,
+            shortcut: size.shortcut.then(|| ShortcutTable::new(SharedWords::anonymous(table::BYTES).unwrap(), [7, 9])),
         };
         let now = Timestamp::from_millis(1_000_000);
         Self {

@@ -155,7 +155,7 @@ pub struct ShortcutTable {
 }
 
 impl ShortcutTable {
-    /// Over memory of [`BYTES`] bytes, all zero. `secret` makes the hash unpredictable.
+    /// Over memory of [`BYTES`] bytes, all zero. `secret` is random: it makes the hash unpredictable.
     ///
     /// # Panics
     /// When there is less memory.

@@ -524,7 +524,7 @@ fn forgotten_windows_are_learned_from_the_next_segment() {
                 (direction, reset(ours), Forward, TcpState::Established),
                 (direction, data(ours, theirs, 100), Forward, TcpState::PickedUp),
                 (direction.opposite(), data(theirs, ours.wrapping_add(100), 100), Forward, TcpState::Established),
-                (direction, reset(5), OutOfWindow, TcpState::Established),
+                (direction, reset(ours.wrapping_sub(0x7000_0000)), OutOfWindow, TcpState::Established),
                 (direction, reset(ours.wrapping_add(100)), Forward, TcpState::Reset),
             ],
         );

@@ -128,7 +128,7 @@ struct Pair {
 
 impl Pair {
     fn new(out: Hook) -> Self {
-        let shortcut = Shortcut::create([3, 5]).unwrap();
+        let shortcut = Shortcut::create([0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f]).unwrap();
         shortcut.table().set_generation(1);
         let lan = if out == Hook::Tun { LanId::TUN } else { LAN };
         let hooks = [out, Hook::Uplink].map(|hook| (hook, shortcut.whole_program(hook, "test").unwrap()));
