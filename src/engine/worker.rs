@@ -264,15 +264,15 @@ impl Worker {
     pub(super) fn track(
         record: &mut FlowV4,
         direction: Direction,
-        segment: Option<TcpSegment>,
+        segment: Option<&TcpSegment>,
     ) -> Result<Duration, DropReason> {
         let Some(segment) = segment else {
             return Ok(lifetime(record));
         };
-        match record.body.tcp.observe(direction, &segment) {
+        match record.body.tcp.observe(direction, segment) {
             TcpVerdict::Forward => Ok(record.body.tcp.timeout()),
             TcpVerdict::Reopen => {
-                record.body.tcp = TcpTracker::open(&segment, false).ok_or(DropReason::TcpNoConnection)?;
+                record.body.tcp = TcpTracker::open(segment, false).ok_or(DropReason::TcpNoConnection)?;
                 record.body.flags &= !(FLAG_REPLIED | FLAG_INBOUND);
                 if direction == Direction::Reply {
                     record.body.flags |= FLAG_INBOUND;
