@@ -60,7 +60,7 @@ impl Worker {
         };
         let remote = EndpointV4 { address: parsed.ip.source, port: ports.source };
         let flow = FlowPacket { key: FlowKey { protocol, internal, remote }, parsed, segment };
-        let id = match self.find_live(context.now, &flow.key) {
+        let id = match self.find_live(context, &flow.key) {
             Some(id) => id,
             None => match self.open_inbound(context, mapping, &flow) {
                 Ok(id) => id,

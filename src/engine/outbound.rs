@@ -69,7 +69,7 @@ impl Worker {
         let flow = FlowPacket { key, parsed, segment };
 
         // 3. Look the flow up; 4. or make it.
-        let known = self.find_live(context.now, &key).filter(|&id| !self.is_left_behind(context, id, segment));
+        let known = self.find_live(context, &key).filter(|&id| !self.is_left_behind(context, id, segment));
         let id = match known.map_or_else(|| self.open_outbound(context, &flow), Ok) {
             Ok(id) => id,
             Err(reason) => {
