@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use super::neighbor::{ArpFrame, Neighbor, NeighborEvent};
+use super::arp::ArpFrame;
+use super::neighbor::{Neighbor, NeighborEvent};
 use crate::flow::Timestamp;
 use crate::placement::Availability;
 use crate::wire::MacAddress;
