@@ -17,7 +17,7 @@ const OURS: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
 const THEIRS: MacAddress = MacAddress([2, 0, 0, 0, 0, 2]);
 /// Where a message starts in a frame of ours, and the transaction in a message.
 const MESSAGE: usize = 14 + 20 + 8;
-const LONGEST_STEP: Duration = Duration::from_secs(100_000);
+const LONGEST_STEP: Duration = Duration::from_secs(2_000);
 
 struct Line {
     client: Client,

@@ -8,6 +8,7 @@
 pub mod counters;
 pub mod drop_reason;
 mod error_budget;
+mod forget;
 mod icmp_error;
 mod inbound;
 pub mod listing;
@@ -25,5 +26,5 @@ pub use counters::{Counter, UplinkCounters, WorkerCounters};
 pub use drop_reason::DropReason;
 pub use listing::{FlowFilter, FlowListing, FlowPage, FlowState};
 pub use outbox::{Egress, Handoff, Ingress, Outbox};
-pub use persist::{EngineConfig, EngineError, UplinkIdentity, open};
+pub use persist::{EngineConfig, EngineError, FlowAddresses, UplinkIdentity, open, open_with_addresses};
 pub use worker::{Filtering, Settings, Worker};

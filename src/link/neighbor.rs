@@ -7,7 +7,8 @@
 //! Requests for our address are answered; somebody else who claims it is told off once in ten seconds and reported.
 //!
 //! It does not probe before use (RFC 5227 section 2.1): a router that waits for seconds after a cable is plugged in
-//! helps nobody, and the address was given to us by the provider. It knows no other neighbours.
+//! helps nobody, and a static address was given to us by the provider. (The DHCP client probes, more briefly.) It knows
+//! no other neighbours.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -101,6 +102,18 @@ impl Neighbor {
         };
         neighbor.handle_timeout(now);
         neighbor
+    }
+
+    /// The address that it announces and defends.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// The gateway that it asks for.
+    #[must_use]
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.gateway
     }
 
     /// The gateway's Ethernet address, once it is known.

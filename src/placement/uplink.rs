@@ -80,7 +80,7 @@ pub enum Availability {
     Missing,
     /// Its interface has no carrier or is down.
     NoCarrier,
-    /// Its gateway has not answered ARP (yet).
+    /// It has no address, or its gateway has not answered ARP (yet).
     Unresolved,
 }
 
@@ -95,6 +95,16 @@ impl Availability {
             Self::Unresolved => "connecting",
         }
     }
+}
+
+/// What becomes of DHCP messages to us that come by an uplink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DhcpAnswers {
+    /// Nobody has asked: they are packets like any other.
+    #[default]
+    Unwanted,
+    /// The daemon waits for one.
+    Awaited,
 }
 
 /// One internet line, as the packet path needs it.
@@ -114,6 +124,8 @@ pub struct Uplink {
     pub weight: NonZeroU32,
     /// The Ethernet header that sends a packet to the gateway, without the EtherType: destination, source.
     pub next_hop: Option<(MacAddress, MacAddress)>,
+    /// What becomes of DHCP messages that come by it.
+    pub dhcp: DhcpAnswers,
 }
 
 /// How packets reach the hosts of a LAN.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use etherparse::PacketBuilder;
 use potato::engine::{self, Egress, EngineConfig, Filtering, Outbox, Settings, UplinkIdentity, Worker};
 use potato::flow::{Protocol, Timestamp};
-use potato::placement::{Availability, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
+use potato::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
 use potato::wire::{MacAddress, PacketBuffer, VnetHeader};
 
 /// Ethernet LAN 1, where the hosts are.
@@ -78,6 +78,7 @@ pub fn snapshot(uplinks: u8) -> Snapshot {
         mtu: 1_500,
         weight: NonZeroU32::MIN,
         next_hop: Some((GATEWAY, ROUTER)),
+        dhcp: DhcpAnswers::Unwanted,
     };
     let lan = |id: u8, link| Lan { id: LanId(id), link, address: Ipv4Addr::new(192, 168, 10, 1), mtu: 1_500 };
     Snapshot {
@@ -89,7 +90,8 @@ pub fn snapshot(uplinks: u8) -> Snapshot {
 
 impl World {
     pub fn new(size: Size) -> Self {
-        let uplinks = (0..size.uplinks).map(|id| UplinkIdentity { name: format!("dsl{id}"), external: external(id) });
+        let uplinks =
+            (0..size.uplinks).map(|id| UplinkIdentity { name: format!("dsl{id}"), external: Some(external(id)) });
         let config = EngineConfig {
             file: None,
             boot_id: [0; 16],

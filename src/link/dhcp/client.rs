@@ -42,6 +42,8 @@ const REBOOT_WAIT: Duration = Duration::from_secs(2);
 /// at once, and the address was given to us.
 const PROBES: u8 = 2;
 const PROBE_WAIT: Duration = Duration::from_millis(200);
+/// Offers refused aloud between two DISCOVERs. Whoever sends more wants to fill a log.
+const REFUSALS: u32 = 4;
 /// Frames and events that may wait. What comes above is lost.
 const LONGEST_QUEUE: usize = 16;
 
@@ -196,8 +198,9 @@ pub struct Client {
     state: State,
     /// Answers in a row that led to no lease, which bound how quickly it begins anew.
     failures: u32,
-    /// What was refused last, not to be told again.
+    /// What was refused last, not to be told again, and how often something was since the last DISCOVER.
     refused: Option<(Ipv4Net, Unusable)>,
+    refusals: u32,
     /// DISCOVERs since a server was last heard.
     unheard: u32,
     frames: VecDeque<Vec<u8>>,
@@ -216,6 +219,7 @@ impl Client {
             state: State::Stopped,
             failures: 0,
             refused: None,
+            refusals: 0,
             unheard: 0,
             frames: VecDeque::new(),
             events: VecDeque::new(),
@@ -232,6 +236,12 @@ impl Client {
     #[must_use]
     pub fn lease_end(&self) -> Option<Timestamp> {
         self.taken().and_then(Taken::times).map(|[.., end]| end)
+    }
+
+    /// The network that a server last offered and that could not be used, while there is no lease.
+    #[must_use]
+    pub fn refused(&self) -> Option<(Ipv4Net, Unusable)> {
+        self.refused
     }
 
     /// The address to ask for next time.
@@ -540,7 +550,9 @@ impl Client {
     fn refuse(&mut self, reply: &Reply, why: Unusable) {
         let network = Ipv4Net::new_assert(reply.address, reply.prefix_length.unwrap_or(32).min(32));
         // An address may change from offer to offer; the network and the reason are what the owner must know.
-        if self.refused.replace((network.trunc(), why)) != Some((network.trunc(), why)) {
+        let is_news = self.refused.replace((network.trunc(), why)) != Some((network.trunc(), why));
+        if is_news && self.refusals < REFUSALS {
+            self.refusals += 1;
             self.report(ClientEvent::Refused { network, why });
         }
     }
@@ -555,6 +567,7 @@ impl Client {
         let sender = Sender { mac: self.mac, transaction: ask.transaction, seconds: ask.seconds };
         let wait = match self.state.clone() {
             State::Selecting { .. } => {
+                self.refusals = 0;
                 self.broadcast(sender, RequestKind::Discover { wish });
                 if self.unheard == SILENT_AFTER {
                     self.report(ClientEvent::NoServer);

@@ -662,6 +662,20 @@ fn lease_in_a_lans_network_is_refused_and_told_once() {
 }
 
 #[test]
+fn server_that_offers_all_sorts_of_nonsense_fills_no_log() {
+    let mut line = Line::new();
+    for third in 0..200 {
+        line.hears(&offer(Ipv4Addr::new(100, 64, third, 9)).without(3));
+    }
+    assert_eq!(line.events().len(), 4);
+    assert_eq!(line.client.refused().map(|(_, why)| why), Some(Unusable::NoGateway));
+    line.hears(&offer(ADDRESS));
+    line.hears(&ack(ADDRESS));
+    line.pass(1);
+    assert_eq!((line.address(), line.client.refused()), (Some(ADDRESS), None));
+}
+
+#[test]
 fn lan_that_gets_the_leases_network_ends_it() {
     let mut line = Line::bound();
     let lan: Ipv4Net = "100.64.7.0/24".parse().unwrap();
