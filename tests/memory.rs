@@ -29,6 +29,7 @@ fn config() -> EngineConfig {
         uplinks: (0..UPLINKS).map(identity).collect(),
         seed: [5; 32],
         settings: Settings::default(),
+        shortcut: None,
     }
 }
 
@@ -36,6 +37,7 @@ fn snapshot() -> Snapshot {
     let uplink = |id| Uplink {
         id: UplinkId(id),
         name: format!("dsl{id}").into(),
+        interface: Some(1),
         availability: Availability::Usable,
         external: Some(external(id)),
         mtu: 1500,
@@ -43,8 +45,13 @@ fn snapshot() -> Snapshot {
         next_hop: Some((MacAddress::default(), MacAddress::default())),
         dhcp: DhcpAnswers::Unwanted,
     };
-    let lan = Lan { id: LanId::TUN, link: LanLink::Tun, address: Ipv4Addr::new(10, 0, 0, 1), mtu: 1500 };
-    Snapshot { uplinks: (0..UPLINKS).map(uplink).collect(), lans: vec![Some(lan)], kernel_networks: Vec::new() }
+    let lan = Lan { id: LanId::TUN, interface: 1, link: LanLink::Tun, address: Ipv4Addr::new(10, 0, 0, 1), mtu: 1500 };
+    Snapshot {
+        generation: 1,
+        uplinks: (0..UPLINKS).map(uplink).collect(),
+        lans: vec![Some(lan)],
+        kernel_networks: Vec::new(),
+    }
 }
 
 /// The first packet of the flow with this number: every protocol in turn, each from an endpoint of its own. The ports of one

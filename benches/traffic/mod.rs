@@ -54,7 +54,7 @@ pub struct Traffic {
 impl Traffic {
     /// `flows` flows that both sides have spoken on.
     pub fn new(protocol: Protocol, flows: usize) -> Self {
-        let world = World::new(Size { uplinks: 1, flows: flows + flows / 8, ..Size::default() });
+        let world = World::new(Size { uplinks: 1, flows: flows + flows / 8, shortcut: false, ..Size::default() });
         let mut traffic = Self {
             world,
             protocol,

@@ -37,8 +37,9 @@ fn drawn(status: &StatusReport) -> String {
     }
     let _ = writeln!(
         text,
-        "{} flows now, {} since the start; {} packets in {} batches (mean {:.1}), {} handed over\n",
+        "{} flows now, {} in the shortcut, {} since the start; {} packets in {} batches (mean {:.1}), {} handed over\n",
         units::count(engine.flows),
+        units::count(engine.shortcut_flows),
         units::count(engine.flows_created),
         units::count(engine.received),
         units::count(engine.batches),

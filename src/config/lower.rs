@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use super::error::{Mistake, line_at};
-use super::section::{Section, Value, integer, list, text, wrong_type};
+use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
     Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Uplink, UplinkKind, Warning, Workers, later,
@@ -14,7 +14,7 @@ use super::{
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
 const SECTIONS: [&str; 8] = ["router", "lan", "uplink", "health", "reserve", "rule", "forward", "web"];
-const ROUTER: [&str; 4] = ["state_dir", "run_dir", "workers", "flows"];
+const ROUTER: [&str; 5] = ["state_dir", "run_dir", "workers", "flows", "shortcut"];
 const LAN: [&str; 3] = ["interface", "capture", "tun"];
 const UPLINK: [&str; 12] = [
     "name",
@@ -114,6 +114,7 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
         run_dir: DEFAULT_RUN_DIR.into(),
         workers: Workers::Auto,
         flows: DEFAULT_FLOWS,
+        shortcut: true,
     };
     let Some(section) = section else { return Ok(router) };
     if let Some(path) = section.optional("state_dir", values::directory)? {
@@ -127,6 +128,9 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
     }
     if let Some(flows) = section.optional("flows", |value| integer(value, FLOWS))? {
         router.flows = u32::try_from(flows).ok().and_then(NonZeroU32::new).unwrap_or(DEFAULT_FLOWS);
+    }
+    if let Some(shortcut) = section.optional("shortcut", switch)? {
+        router.shortcut = shortcut;
     }
     Ok(router)
 }

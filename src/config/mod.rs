@@ -72,6 +72,8 @@ pub struct Router {
     pub workers: Workers,
     /// Most flows at one time, all workers together.
     pub flows: NonZeroU32,
+    /// Whether the kernel may carry packets of busy flows in our place.
+    pub shortcut: bool,
 }
 
 /// How many worker threads carry packets.

@@ -121,6 +121,11 @@ pub(super) fn text<'a>(value: &'a Value<'_>) -> Result<&'a str, Mistake> {
     value.get_ref().as_str().ok_or_else(|| wrong_type(value, "text in double quotes"))
 }
 
+/// Reads a switch.
+pub(super) fn switch(value: &Value<'_>) -> Result<bool, Mistake> {
+    value.get_ref().as_bool().ok_or_else(|| wrong_type(value, "true or false, without quotes"))
+}
+
 /// Reads a whole number within `range`.
 pub(super) fn integer(value: &Value<'_>, range: std::ops::RangeInclusive<i64>) -> Result<i64, Mistake> {
     let right = || format!("a whole number from {} to {}", range.start(), range.end());

@@ -4,10 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::num::NonZeroU8;
 
+use tracing::warn;
+
 use super::DaemonError;
 use crate::config::Config;
-use crate::engine::{self, EngineConfig, FlowAddresses, Settings, UplinkIdentity, Worker};
+use crate::engine::{self, EngineConfig, FlowAddresses, Settings, ShortcutTable, UplinkIdentity, Worker};
 use crate::flow::Timestamp;
+use crate::io::Shortcut;
 
 /// The file in the run directory that holds the flows. It stays when the router stops, so that a restart keeps them.
 const FLOWS_FILE: &str = "flows";
@@ -16,6 +19,7 @@ const FLOWS_FILE: &str = "flows";
 pub(super) fn build_engine(
     config: &Config,
     workers: NonZeroU8,
+    shortcut: Option<ShortcutTable>,
     now: Timestamp,
 ) -> Result<(Vec<Worker>, FlowAddresses), DaemonError> {
     let uplinks = config
@@ -30,8 +34,25 @@ pub(super) fn build_engine(
         uplinks: uplinks.collect(),
         seed: seed()?,
         settings: Settings::default(),
+        shortcut,
     };
     Ok(engine::open_with_addresses(&engine, now)?)
+}
+
+/// Makes the shortcut, unless it is switched off. A kernel that cannot have one is a slower router, not a broken one.
+pub(super) fn build_shortcut(config: &Config) -> Result<Option<Shortcut>, DaemonError> {
+    if !config.router.shortcut {
+        return Ok(None);
+    }
+    let secret = seed()?;
+    let (words, _) = secret.as_chunks();
+    match Shortcut::create([words[0], words[1]].map(u64::from_ne_bytes)) {
+        Ok(shortcut) => Ok(Some(shortcut)),
+        Err(error) => {
+            warn!(%error, "no shortcut for busy flows on this machine; every packet goes through the workers");
+            Ok(None)
+        }
+    }
 }
 
 /// Names this boot of the machine.

@@ -66,6 +66,14 @@ pub(super) struct LanState {
     pub(super) guard_stale: bool,
 }
 
+impl TunState {
+    /// As the packet path needs it; `None` until it is prepared.
+    pub(super) fn snapshot(&self) -> Option<Lan> {
+        let (address, mtu) = self.prepared?;
+        Some(Lan { id: LanId::TUN, interface: self.interface, link: LanLink::Tun, address, mtu })
+    }
+}
+
 impl LanState {
     /// A LAN interface that nobody has seen yet.
     pub(super) fn new(id: LanId, name: InterfaceName) -> Self {
@@ -87,7 +95,7 @@ impl LanState {
         let (interface, address) = (self.interface.as_ref()?, self.address?);
         let mac = interface.mac.filter(|_| self.mode == Some(Mode::Packet))?;
         let mtu = u16::try_from(interface.mtu).unwrap_or(u16::MAX);
-        Some(Lan { id: self.id, link: LanLink::Ethernet(mac), address, mtu })
+        Some(Lan { id: self.id, interface: interface.index, link: LanLink::Ethernet(mac), address, mtu })
     }
 
     /// As in `status --json`.
@@ -106,6 +114,8 @@ impl LanState {
 pub(super) struct TunState {
     /// The address that the router's own packets get, and the MTU, once it is prepared.
     pub(super) prepared: Option<(Ipv4Addr, u16)>,
+    /// The number of its interface, once it is prepared.
+    pub(super) interface: u32,
     /// Somebody took a rule of ours away: prepare it again, and the LANs that are led to it.
     pub(super) stale: bool,
 }

@@ -15,6 +15,7 @@ mod lan;
 mod lease_file;
 mod log;
 mod privilege;
+mod queue_drops;
 mod rates;
 pub mod report;
 mod router;

@@ -104,9 +104,12 @@ pub struct EngineReport {
     pub flows: u64,
     /// Flows made since the start.
     pub flows_created: u64,
+    /// Flows whose packets the kernel carries as the engine has written, for they are busy.
+    #[serde(default)]
+    pub shortcut_flows: u64,
     /// Packets that a worker gave to another.
     pub handed_over: u64,
-    /// Packets received.
+    /// Packets received by the workers: not those that took the shortcut.
     pub received: u64,
     /// Batches that they came in.
     pub batches: u64,

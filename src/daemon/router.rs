@@ -13,12 +13,13 @@ use arc_swap::ArcSwap;
 use ipnet::Ipv4Net;
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::control::{Control, Request};
 use super::event::{Event, Signals};
 use super::lan::{LanState, TunState};
 use super::lease_file::LeaseFile;
+use super::queue_drops::QueueDrops;
 use super::rates::Rates;
 use super::report::{FlowsQuery, FlowsReport, StatusReport};
 use super::uplink::UplinkState;
@@ -27,9 +28,9 @@ use crate::config::{self, Config};
 use crate::engine::FlowAddresses;
 use crate::flow::Timestamp;
 use crate::host::{Host, HostEvent, HostEvents, Interface};
-use crate::io::{self, WorkerFailure, Workers};
+use crate::io::{self, Shortcut, WorkerFailure, Workers};
 use crate::link::dhcp;
-use crate::placement::{Lan, LanId, LanLink, Snapshot, UplinkId};
+use crate::placement::{LanId, Snapshot, UplinkId};
 use crate::sys::bpf::Program;
 use crate::sys::{affinity, clock};
 use crate::wire::PacketBuffer;
@@ -54,6 +55,8 @@ pub(super) struct Router<'h> {
     pub(super) workers: Workers,
     pub(super) worker_count: u8,
     pub(super) uplink_guard: Program,
+    /// `None`: switched off, or this kernel cannot.
+    pub(super) shortcut: Option<Shortcut>,
     pub(super) uplinks: Vec<UplinkState>,
     pub(super) lans: Vec<LanState>,
     pub(super) tun: TunState,
@@ -66,6 +69,7 @@ pub(super) struct Router<'h> {
     addresses: FlowAddresses,
     snapshot: Arc<ArcSwap<Snapshot>>,
     rates: Rates,
+    queue_drops: QueueDrops,
     started: Timestamp,
     events: HostEvents,
     frames: mpsc::Receiver<(UplinkId, PacketBuffer)>,
@@ -100,7 +104,9 @@ impl<'h> Router<'h> {
     async fn start(path: &Path, config: Config, host: &'h mut Host) -> Result<Self, DaemonError> {
         let processors = affinity::allowed_processors().map_or(1, |processors| processors.len());
         let worker_count = config.router.workers.count(processors);
-        let (engine, addresses) = engine::build_engine(&config, worker_count, now())?;
+        let shortcut = engine::build_shortcut(&config)?;
+        let table = shortcut.as_ref().map(Shortcut::table);
+        let (engine, addresses) = engine::build_engine(&config, worker_count, table, now())?;
         let tun_name = config.lan.tun.clone();
         let queues = io::open_tun(tun_name.as_str(), worker_count.get())
             .map_err(DaemonError::during(format!("make the TUN device {tun_name}")))?;
@@ -122,7 +128,9 @@ impl<'h> Router<'h> {
             uplinks,
             lans: lans.collect(),
             tun: TunState::default(),
-            uplink_guard: io::uplink_guard().map_err(DaemonError::during("load the uplinks' guard"))?,
+            uplink_guard: io::uplink_guard(shortcut.as_ref())
+                .map_err(DaemonError::during("load the uplinks' guard"))?,
+            shortcut,
             worker_count: worker_count.get(),
             kernel_networks: Vec::new(),
             refresh_at: None,
@@ -130,6 +138,7 @@ impl<'h> Router<'h> {
             addresses,
             snapshot,
             rates: Rates::default(),
+            queue_drops: QueueDrops::default(),
             started: now(),
             events: host.watch().await?,
             frames,
@@ -153,7 +162,10 @@ impl<'h> Router<'h> {
                 Event::Frame(uplink, frame) => self.handle_frame(uplink, &frame),
                 Event::Control(request) => self.answer(request).await,
                 Event::Timeout => self.handle_timeout().await?,
-                Event::Tick => self.rates.sample(now(), status::sample(self.workers.counters(), &self.uplinks)),
+                Event::Tick => {
+                    self.rates.sample(now(), status::sample(self.workers.counters(), &self.uplinks));
+                    self.observe_queues().await;
+                }
             }
             self.change_addresses().await;
         }
@@ -305,12 +317,21 @@ impl<'h> Router<'h> {
             uplink.line.handle_lan_networks(now, &lans);
             uplink.update_line(now);
         }
-        let tun = self.tun.prepared.map(|(address, mtu)| Lan { id: LanId::TUN, link: LanLink::Tun, address, mtu });
-        self.snapshot.store(Arc::new(Snapshot {
+        let current = self.snapshot.load();
+        let mut new = Snapshot {
+            generation: current.generation,
             uplinks: self.uplinks.iter().map(UplinkState::snapshot).collect(),
-            lans: std::iter::once(tun).chain(self.lans.iter().map(LanState::snapshot)).collect(),
+            lans: std::iter::once(self.tun.snapshot()).chain(self.lans.iter().map(LanState::snapshot)).collect(),
             kernel_networks: self.kernel_networks.clone(),
-        }));
+        };
+        if new != **current {
+            new.generation = current.generation.checked_add(1).unwrap_or(1);
+            // First the shortcut: it must not carry by the old snapshot what workers judge by the new one.
+            if let Some(shortcut) = &self.shortcut {
+                shortcut.table().set_generation(new.generation);
+            }
+            self.snapshot.store(Arc::new(new));
+        }
         self.uplinks.iter_mut().for_each(UplinkState::pump);
     }
 
@@ -326,8 +347,19 @@ impl<'h> Router<'h> {
     async fn answer(&mut self, request: Request) {
         // Whoever asked may have gone away.
         match request {
-            Request::Status(answer) => drop(answer.send(self.status())),
+            Request::Status(answer) => {
+                self.observe_queues().await;
+                drop(answer.send(self.status()));
+            }
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
+        }
+    }
+
+    /// Numbers to show; if the kernel will not tell them now, it will another time.
+    async fn observe_queues(&mut self) {
+        match self.host.queue_drops().await {
+            Ok(counters) => self.queue_drops.observe(counters),
+            Err(error) => debug!(%error, "the queues' counters are not told"),
         }
     }
 
@@ -340,8 +372,12 @@ impl<'h> Router<'h> {
             workers: self.worker_count,
             tun: self.config.lan.tun.to_string(),
             lans: self.lans.iter().map(status::lan).collect(),
-            uplinks: self.uplinks.iter().map(|uplink| status::uplink(uplink, counters, &self.rates, now)).collect(),
-            engine: status::engine(counters),
+            uplinks: self
+                .uplinks
+                .iter()
+                .map(|uplink| status::uplink(uplink, counters, &self.rates, &self.queue_drops, now))
+                .collect(),
+            engine: status::engine(counters, &self.lans, &self.queue_drops),
         }
     }
 

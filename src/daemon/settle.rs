@@ -10,7 +10,7 @@ use super::DaemonError;
 use super::lan::Mode;
 use super::router::{Router, now};
 use crate::host::{HostWarning, Interface, LanCapture};
-use crate::io::{self, FrameSender};
+use crate::io::{self, FrameSender, Shortcut};
 
 /// Longest packet of the TUN device while no LAN interface has said more.
 const LEAST_TUN_MTU: u32 = 1_500;
@@ -90,7 +90,8 @@ impl Router<'_> {
         let is_up = uplink.interface.as_ref().is_some_and(|interface| interface.up);
         if is_up && uplink.sender.is_none() {
             let failed = |action| DaemonError::during(format!("{}: {action}", interface.name));
-            let ports = io::open_uplink(interface.index, self.worker_count).map_err(failed("open packet sockets"))?;
+            let ports = io::open_uplink(interface.index, self.worker_count, self.shortcut.as_ref());
+            let ports = ports.map_err(failed("open packet sockets"))?;
             uplink.sender = Some(FrameSender::open(interface.index).map_err(failed("open a packet socket"))?);
             self.workers.attach_uplink(uplink.id, ports);
             info!(uplink = %uplink.config.name, interface = %interface.name, index = interface.index, "uplink attached");
@@ -124,7 +125,8 @@ impl Router<'_> {
         let lan = &mut self.lans[index];
         if lan.mode == Some(Mode::Packet) && lan.open != interface.up {
             if interface.up {
-                let ports = io::open_lan(interface.index, self.worker_count, &self.kernel_networks);
+                let ports =
+                    io::open_lan(interface.index, self.worker_count, &self.kernel_networks, self.shortcut.as_ref());
                 let failed = DaemonError::during(format!("{}: open packet sockets", interface.name));
                 self.workers.attach_lan(lan.id, ports.map_err(failed)?);
             } else {
@@ -149,7 +151,7 @@ impl Router<'_> {
 
     fn lan_guard(&self, interface: &Interface) -> Result<crate::sys::bpf::Program, DaemonError> {
         let failed = DaemonError::during(format!("{}: load the ingress guard", interface.name));
-        io::lan_guard(&self.kernel_networks).map_err(failed)
+        io::lan_guard(&self.kernel_networks, self.shortcut.as_ref()).map_err(failed)
     }
 
     /// Looks at routes and addresses anew, and takes over what changed.
@@ -186,7 +188,10 @@ impl Router<'_> {
         if self.tun.prepared == Some((address, mtu)) && !self.tun.stale {
             return Ok(());
         }
-        self.host.prepare_tun(self.config.lan.tun.as_str(), address, mtu).await?;
+        let egress = self.shortcut.as_ref().map(Shortcut::tun_program).transpose();
+        let egress = egress.map_err(DaemonError::during("load the TUN device's program"))?;
+        let egress = egress.as_ref().map(AsFd::as_fd);
+        self.tun.interface = self.host.prepare_tun(self.config.lan.tun.as_str(), address, mtu, egress).await?;
         self.tun.prepared = Some((address, mtu));
         if std::mem::take(&mut self.tun.stale) {
             for lan in self.lans.iter().filter(|lan| lan.mode == Some(Mode::Tun)) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::lan::LanState;
+use super::queue_drops::QueueDrops;
 use super::rates::{Rates, Sample};
 use super::report::{
     EngineReport, FlowReport, FlowTraffic, FlowsQuery, FlowsReport, LanReport, LeaseReport, TrafficReport, UplinkReport,
@@ -28,15 +29,20 @@ fn sum(counters: &Counters, read: impl Fn(&WorkerCounters) -> u64) -> u64 {
     counters.iter().map(|worker| read(worker)).fold(0, u64::wrapping_add)
 }
 
-/// The drops of all workers, by name; only reasons that occurred.
-fn drops(counters: &Counters, of: impl Fn(&WorkerCounters) -> &DropCounters) -> BTreeMap<String, u64> {
-    let count = |reason: DropReason| sum(counters, |worker| of(worker).value(reason));
+/// The drops of all workers, by name; only reasons that occurred. `queue` is what queues say that they have dropped, which
+/// the workers may not have heard of.
+fn drops(counters: &Counters, queue: u64, of: impl Fn(&WorkerCounters) -> &DropCounters) -> BTreeMap<String, u64> {
+    let count = |reason: DropReason| {
+        let heard = sum(counters, |worker| of(worker).value(reason));
+        if reason == DropReason::SendQueueFull { heard.max(queue) } else { heard }
+    };
     let all = DropReason::ALL.iter().map(|reason| (reason.name().to_owned(), count(*reason)));
     all.filter(|(_, packets)| *packets > 0).collect()
 }
 
 /// The totals of all workers.
-pub(super) fn engine(counters: &Counters) -> EngineReport {
+pub(super) fn engine(counters: &Counters, lans: &[LanState], queues: &QueueDrops) -> EngineReport {
+    let queue = lans.iter().filter_map(|lan| lan.interface.as_ref()).map(|interface| queues.of(interface.index)).sum();
     let received = sum(counters, |worker| worker.received.value());
     let batches = sum(counters, |worker| worker.batches.value());
     #[expect(clippy::cast_precision_loss, reason = "a mean to show, not to reckon with")]
@@ -48,7 +54,8 @@ pub(super) fn engine(counters: &Counters) -> EngineReport {
         received,
         batches,
         mean_batch,
-        drops: drops(counters, |worker| &worker.lan_drops),
+        shortcut_flows: sum(counters, |worker| worker.shortcuts.value()),
+        drops: drops(counters, queue, |worker| &worker.lan_drops),
     }
 }
 
@@ -62,7 +69,14 @@ pub(super) fn sample(counters: &Counters, uplinks: &[UplinkState]) -> Sample {
 }
 
 /// One uplink.
-pub(super) fn uplink(uplink: &UplinkState, counters: &Counters, rates: &Rates, now: Timestamp) -> UplinkReport {
+pub(super) fn uplink(
+    uplink: &UplinkState,
+    counters: &Counters,
+    rates: &Rates,
+    queues: &QueueDrops,
+    now: Timestamp,
+) -> UplinkReport {
+    let queue = uplink.interface.as_ref().map_or(0, |interface| queues.of(interface.index));
     let of = |read: fn(&UplinkCounters) -> u64| sum(counters, |worker| read(worker.uplink(uplink.id)));
     let (out_rate, in_rate) = rates.of(uplink.id.index());
     UplinkReport {
@@ -87,7 +101,7 @@ pub(super) fn uplink(uplink: &UplinkState, counters: &Counters, rates: &Rates, n
             bytes: of(|uplink| uplink.in_bytes.value()),
             bits_per_second: in_rate,
         },
-        drops: drops(counters, |worker| &worker.uplink(uplink.id).drops),
+        drops: drops(counters, queue, |worker| &worker.uplink(uplink.id).drops),
     }
 }
 

@@ -154,6 +154,7 @@ impl UplinkState {
         Uplink {
             id: self.id,
             name: self.config.name.shared(),
+            interface: self.interface.as_ref().map(|interface| interface.index),
             availability: self.line.availability(),
             external: self.line.ends().map(|ends| ends.address).filter(|&address| Some(address) == self.flows_address),
             mtu: u16::try_from(interface_mtu).unwrap_or(u16::MAX).min(lease_mtu),

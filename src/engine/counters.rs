@@ -88,6 +88,8 @@ pub struct WorkerCounters {
     pub errors_suppressed: Counter,
     /// Packets given to another worker.
     pub handed_over: Counter,
+    /// Flows in the shortcut now.
+    pub shortcuts: Counter,
     /// Batches received, for the mean batch size.
     pub batches: Counter,
     /// Packets received in them.
@@ -103,6 +105,7 @@ impl Default for WorkerCounters {
             flows: Counter::default(),
             errors_suppressed: Counter::default(),
             handed_over: Counter::default(),
+            shortcuts: Counter::default(),
             batches: Counter::default(),
             received: Counter::default(),
         }

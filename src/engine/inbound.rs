@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 
 use super::drop_reason::DropReason;
-use super::outbound::{FlowPacket, Hop, finish, may_cut, owner_of_address, rewrite};
+use super::hop::Hop;
+use super::outbound::{FlowPacket, finish, may_cut, owner_of_address, rewrite};
 use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Ports, Way};
 use super::refusal::{is_one_host, write_lan_header};
@@ -150,6 +151,7 @@ impl Worker {
         let counters = self.counters.uplink(UplinkId(body.uplink));
         counters.in_packets.add(packets);
         counters.in_bytes.add(bytes);
+        self.review_shortcut(context, id, packets);
         Ok(())
     }
 }

@@ -5,10 +5,12 @@
 //! `outbound` and `inbound` are the two directions, with the same numbered stages. A packet ends in a `Verdict`: sent,
 //! handed to the worker that owns its flow, or dropped under a [`DropReason`] that is counted.
 
+mod busy;
 pub mod counters;
 pub mod drop_reason;
 mod error_budget;
 mod forget;
+mod hop;
 mod icmp_error;
 mod inbound;
 pub mod listing;
@@ -17,6 +19,7 @@ pub mod outbox;
 mod parse;
 pub mod persist;
 mod refusal;
+pub mod shortcut;
 #[cfg(test)]
 mod tests;
 mod warm_up;
@@ -27,4 +30,5 @@ pub use drop_reason::DropReason;
 pub use listing::{FlowFilter, FlowListing, FlowPage, FlowState};
 pub use outbox::{Egress, Handoff, Ingress, Outbox};
 pub use persist::{EngineConfig, EngineError, FlowAddresses, UplinkIdentity, open, open_with_addresses};
+pub use shortcut::table::ShortcutTable;
 pub use worker::{Filtering, Settings, Worker};

@@ -3,12 +3,13 @@
 use std::num::NonZeroU16;
 
 use super::drop_reason::DropReason;
+use super::hop::Hop;
 use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Parsed, Ports, Way};
 use super::refusal::{is_one_host, write_uplink_header};
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
-use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
+use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, Tick};
 use crate::flow::tcp::{TcpState, TcpTracker};
 use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
 use crate::nat::Mapping;
@@ -168,6 +169,10 @@ impl Worker {
         packet: &PacketBuffer,
     ) -> Result<(), DropReason> {
         let record = self.table.record_mut(id);
+        if record.has(FLAG_SHORTCUT) && (record.body.lan, record.body.lan_mac) != (lan.0, packet.link_source().0) {
+            self.leave_shortcut(context.now, id);
+        }
+        let record = self.table.record_mut(id);
         let direction = if record.has(FLAG_INBOUND) { Direction::Reply } else { Direction::Original };
         let lifetime = Self::track(record, direction, flow.segment)?;
         let (packets, bytes) = flow.parsed.wire_load(packet.vnet.segmentation);
@@ -183,6 +188,7 @@ impl Worker {
         let counters = self.counters.uplink(UplinkId(body.uplink));
         counters.out_packets.add(packets);
         counters.out_bytes.add(bytes);
+        self.review_shortcut(context, id, packets);
         Ok(())
     }
 
@@ -234,27 +240,6 @@ fn usable(snapshot: &Snapshot, id: UplinkId) -> Option<(&Uplink, std::net::Ipv4A
 /// Whether a packet that is too long may be cut here: its sender allows it, and it is not TCP's super-packet.
 pub(super) fn may_cut(packet: &PacketBuffer, parsed: &Parsed) -> bool {
     !parsed.ip.dont_fragment && matches!(packet.vnet.segmentation, Segmentation::None | Segmentation::Udp { .. })
-}
-
-/// Who counts the router's hop in the time to live. It is to be one hop, whichever way packets take through it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hop {
-    /// The engine.
-    Ours,
-    /// The kernel, which routes what passes the TUN device; the router's own packets are on their first hop there.
-    Kernels,
-}
-
-impl Hop {
-    /// Of packets that come from or go to `lan`.
-    pub(super) fn of(lan: LanId) -> Self {
-        if lan == LanId::TUN { Self::Kernels } else { Self::Ours }
-    }
-
-    /// Whether the packet may not go on.
-    pub(super) fn is_last(self, parsed: &Parsed) -> bool {
-        self == Self::Ours && parsed.ip.ttl <= 1
-    }
 }
 
 /// Stages 6 and 7 of both directions: the endpoint, the time to live, and the maximum segment size of a SYN.

@@ -16,9 +16,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use super::shortcut::Shortcuts;
+use super::shortcut::table::ShortcutTable;
 use super::worker::{Parts, Settings, Worker, mapping_of};
 use crate::flow::hash::HashKey;
-use crate::flow::record::Tick;
+use crate::flow::record::{FLAG_SHORTCUT, Tick};
 use crate::flow::{FlowTable, FlowV4, Timestamp};
 use crate::nat::{Mappings, PortSlice};
 use crate::placement::{Load, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
@@ -55,6 +57,8 @@ pub struct EngineConfig {
     pub seed: [u8; 32],
     /// What the operator has set.
     pub settings: Settings,
+    /// Where flows that the kernel may carry are written; `None`: it carries none.
+    pub shortcut: Option<ShortcutTable>,
 }
 
 /// The workers cannot be made.
@@ -196,6 +200,7 @@ fn make_worker(
         table: FlowTable::new(slab, flow_key),
         mappings: Mappings::new(slice, config.uplinks.len(), mapping_key, own_random),
         load: Arc::clone(load),
+        shortcuts: config.shortcut.clone().map(Shortcuts::new),
     })
 }
 
@@ -304,7 +309,12 @@ fn read_record<T: FromBytes + IntoBytes>(reader: &mut impl Read) -> Option<T> {
 
 impl Worker {
     /// Takes over a flow of an earlier run. One whose port somebody else has by now, or that stands twice, is left out.
-    fn adopt(&mut self, record: FlowV4) {
+    fn adopt(&mut self, mut record: FlowV4) {
+        if record.has(FLAG_SHORTCUT) {
+            // That run was killed: what the kernel forwarded for it last, nobody wrote down.
+            record.body.flags &= !FLAG_SHORTCUT;
+            record.body.tcp.forget_windows();
+        }
         let (Some(key), Some(mapping)) = (record.key(), mapping_of(&record)) else { return };
         let is_ours = mapping.uplink.index() < MAX_UPLINKS
             && owner_of_port(mapping.external_port, self.workers) == self.id

@@ -9,9 +9,10 @@ use super::error_budget::ErrorBudget;
 use super::listing::{FlowFilter, FlowListing, FlowPage, FlowState};
 use super::outbox::{Egress, Handoff, Ingress, Outbox};
 use super::parse::{self, Content, Ports, Way};
+use super::shortcut::Shortcuts;
 use crate::flow::direction::Direction;
 use crate::flow::fragment::{FragmentCache, FragmentKey, Later, PieceRange};
-use crate::flow::record::{FLAG_INBOUND, FLAG_REPLIED, Tick};
+use crate::flow::record::{FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, Tick};
 use crate::flow::tcp::{TcpState, TcpTracker, TcpVerdict};
 use crate::flow::{Endpoint, FlowId, FlowKey, FlowTable, FlowV4, Protocol, Timestamp, timeouts};
 use crate::nat::{Ending, Mapping, Mappings};
@@ -54,6 +55,7 @@ pub struct Worker {
     pub(super) load: Arc<Load>,
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) errors: ErrorBudget,
+    pub(super) shortcuts: Option<Shortcuts>,
     fragments: FragmentCache,
     next_sweep: Timestamp,
 }
@@ -97,6 +99,7 @@ pub(super) struct Parts {
     pub(super) table: FlowTable,
     pub(super) mappings: Mappings,
     pub(super) load: Arc<Load>,
+    pub(super) shortcuts: Option<Shortcuts>,
 }
 
 impl Worker {
@@ -110,6 +113,7 @@ impl Worker {
             load: parts.load,
             counters: Arc::default(),
             errors: ErrorBudget::default(),
+            shortcuts: parts.shortcuts,
             fragments: FragmentCache::new(),
             next_sweep: Timestamp::default(),
         }
@@ -293,6 +297,9 @@ impl Worker {
 
     /// Forgets a flow.
     pub(super) fn end_flow(&mut self, now: Timestamp, id: FlowId) {
+        if self.table.record(id).has(FLAG_SHORTCUT) {
+            self.end_shortcut(now, id);
+        }
         let record = self.table.remove(id);
         let Some(mapping) = mapping_of(&record) else { return };
         let ending = match record.body.tcp.state() {
@@ -308,6 +315,9 @@ impl Worker {
     /// Finds a live flow. One that has expired is forgotten here and now.
     pub(super) fn find_live(&mut self, now: Timestamp, key: &FlowKey) -> Option<FlowId> {
         let id = self.table.find(key)?;
+        if self.table.record(id).has(FLAG_SHORTCUT) {
+            self.catch_up(id);
+        }
         if self.table.record(id).body.expires > Tick::at(now) {
             return Some(id);
         }
@@ -317,6 +327,7 @@ impl Worker {
 
     /// Forgets what has expired, a bounded share of the table each time.
     pub fn handle_timeout(&mut self, now: Timestamp, out: &mut Outbox) {
+        self.visit_shortcuts(now);
         if now < self.next_sweep {
             return;
         }
@@ -338,7 +349,8 @@ impl Worker {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let has_work = !self.table.is_empty() || !self.mappings.is_empty() || !self.fragments.is_empty();
-        has_work.then_some(self.next_sweep)
+        let visit = self.shortcuts.as_ref().and_then(Shortcuts::poll_timeout);
+        has_work.then_some(self.next_sweep).into_iter().chain(visit).min()
     }
 
     /// Up to a page of the flows that match, from `cursor` on (0 at first, then [`FlowPage::next`]).
@@ -360,7 +372,7 @@ impl Worker {
 }
 
 /// How long a flow lives on after a packet that TCP's state machine did not see.
-fn lifetime(record: &FlowV4) -> Duration {
+pub(super) fn lifetime(record: &FlowV4) -> Duration {
     match Protocol::from_number(record.body.protocol) {
         Some(Protocol::Tcp) => record.body.tcp.timeout(),
         Some(Protocol::Icmp) => timeouts::ICMP_QUERY,

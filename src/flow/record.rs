@@ -129,6 +129,8 @@ pub const FLAG_REPLIED: u8 = 1;
 pub const FLAG_HAIRPIN: u8 = 2;
 /// The first packet came from the internet.
 pub const FLAG_INBOUND: u8 = 4;
+/// The kernel may have forwarded packets that the record knows nothing of yet.
+pub const FLAG_SHORTCUT: u8 = 8;
 
 /// An IPv4 flow.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -36,6 +36,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use super::direction::Direction;
 use crate::wire::{TcpFlags, TcpSegment};
 use side::{LARGEST_WINDOW, Side, is_before};
+pub use side::{MORE_PAST, Windows};
 
 /// RFC 5382 REQ-5: an established connection is kept for at least 2 hours and 4 minutes.
 const ESTABLISHED: Duration = Duration::from_secs(7_440);
@@ -117,7 +118,9 @@ pub struct TcpTracker {
     second_syn: SecondSyn,
     state: u8,
     picked_up: u8,
-    reserved: [u8; 2],
+    /// What it knows of windows is old: see [`TcpTracker::forget_windows`].
+    adrift: u8,
+    reserved: u8,
 }
 
 /// A SYN that came amid the connection and waits for its answer.
@@ -186,7 +189,7 @@ impl TcpTracker {
         } else if !segment.is_acknowledging() {
             Some(Self::of_syn(segment))
         } else {
-            (picked_up && !segment.is_syn()).then(|| Self::of_stranger(segment))
+            (picked_up && !segment.is_syn()).then(|| Self::of_stranger(Direction::Original, segment))
         }
     }
 
@@ -198,13 +201,13 @@ impl TcpTracker {
         tracker
     }
 
-    fn of_stranger(segment: &TcpSegment) -> Self {
+    fn of_stranger(direction: Direction, segment: &TcpSegment) -> Self {
         let mut tracker = Self { picked_up: 1, ..Self::default() };
         let (ours, theirs) = (segment.sequence, segment.acknowledgement);
-        let mut original = Side::of_stranger(ours, theirs, segment.window);
-        let mut reply = Side::of_stranger(theirs, ours.wrapping_sub(LARGEST_WINDOW), u16::MAX);
-        original.sent(segment, &mut reply, true);
-        tracker.sides = [original, reply];
+        let (sender, receiver) = tracker.pair_mut(direction);
+        *sender = Side::of_stranger(ours, theirs, segment.window);
+        *receiver = Side::of_stranger(theirs, ours.wrapping_sub(LARGEST_WINDOW), u16::MAX);
+        sender.sent(segment, receiver, true);
         tracker.enter(TcpState::PickedUp);
         tracker
     }
@@ -213,6 +216,8 @@ impl TcpTracker {
     pub fn observe(&mut self, direction: Direction, segment: &TcpSegment) -> TcpVerdict {
         if !segment.flags.is_plausible() {
             TcpVerdict::BadState
+        } else if self.adrift != 0 && !segment.is_syn() {
+            self.observe_adrift(direction, segment)
         } else if segment.is_reset() {
             self.observe_reset(direction, segment)
         } else if !segment.is_syn() {
@@ -222,6 +227,29 @@ impl TcpTracker {
         } else {
             self.observe_syn(direction, segment)
         }
+    }
+
+    /// The windows of both sides, original direction first, for somebody else who forwards plain segments (ACK, with or
+    /// without data) for a while. `None` unless it is open both ways, seen from its start, and nothing else is going on.
+    #[must_use]
+    pub fn windows(&self) -> Option<[Windows; 2]> {
+        let is_plain = self.state() == TcpState::Established
+            && self.picked_up == 0
+            && self.adrift == 0
+            && self.second_syn == SecondSyn::default();
+        let [original, reply] = &self.sides;
+        is_plain.then(|| [original.windows(reply), reply.windows(original)])
+    }
+
+    /// Takes note of what the sender of `direction` has said while somebody else forwarded for it.
+    pub fn catch_up(&mut self, direction: Direction, seen: Windows) {
+        let (sender, receiver) = self.pair_mut(direction);
+        sender.catch_up(seen, receiver);
+    }
+
+    /// To be called when somebody else has forwarded and cannot say what: the next segment tells where the connection is.
+    pub fn forget_windows(&mut self) {
+        self.adrift = 1;
     }
 
     /// Where the connection is. A record that holds no state that we know counts as reset.
@@ -234,6 +262,14 @@ impl TcpTracker {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.state().timeout()
+    }
+
+    /// A reset tells nothing, so it is left to its receiver to judge; anything else starts the tracking anew.
+    fn observe_adrift(&mut self, direction: Direction, segment: &TcpSegment) -> TcpVerdict {
+        if segment.is_acknowledging() && !segment.is_reset() {
+            *self = Self::of_stranger(direction, segment);
+        }
+        TcpVerdict::Forward
     }
 
     fn observe_syn(&mut self, direction: Direction, segment: &TcpSegment) -> TcpVerdict {

@@ -18,6 +18,7 @@ use super::networks;
 use super::routing::{self, Slots};
 use super::steps::Steps;
 use super::sysctl::Family;
+use super::traffic_filter;
 use super::undo::undo_all;
 
 /// In packets.
@@ -81,6 +82,15 @@ impl Host {
     pub async fn interface(&self, name: &str) -> Result<Interface, HostError> {
         let found = self.interfaces().await?.into_iter().find(|interface| interface.name == name);
         found.ok_or_else(|| HostError::NoInterface { name: name.to_owned() })
+    }
+
+    /// What the queue of each interface has dropped so far, by the interface's number. It counts in 32 bits.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn queue_drops(&self) -> Result<Vec<(u32, u32)>, HostError> {
+        let drops = traffic_filter::queue_drops(&self.steps.netlink).await;
+        drops.map_err(|source| HostError::from_kernel("read the queues' counters", source))
     }
 
     /// What changes from now on; first of all, what is there.
@@ -173,11 +183,18 @@ impl Host {
     }
 
     /// Sets the open TUN device up and leads the machine's own packets into it, from `lan_address`. To be done again when
-    /// that address changes. LAN interfaces captured by TUN are led there by [`Self::prepare_lan`].
+    /// that address changes. LAN interfaces captured by TUN are led there by [`Self::prepare_lan`]. `egress` is a program
+    /// that sees what is sent to the device before the device does. Returns the interface's number.
     ///
     /// # Errors
     /// [`HostError::NotLocal`] when the machine does not have the address; otherwise as [`Self::prepare_uplink`].
-    pub async fn prepare_tun(&mut self, name: &str, lan_address: Ipv4Addr, mtu: u16) -> Result<(), HostError> {
+    pub async fn prepare_tun(
+        &mut self,
+        name: &str,
+        lan_address: Ipv4Addr,
+        mtu: u16,
+        egress: Option<BorrowedFd<'_>>,
+    ) -> Result<u32, HostError> {
         let named = self.interface(name).await?;
         let interface = self.current(&named).await?;
         self.tun = Some(interface.name.clone());
@@ -189,11 +206,15 @@ impl Host {
         }
         self.steps.set_mtu(&interface, mtu.into()).await?;
         self.steps.set_queue_length(&interface, TUN_QUEUE_LENGTH).await?;
+        if let Some(program) = egress {
+            self.steps.watch_tun(&interface, program).await?;
+        }
         self.steps.set_up(&interface).await?;
         self.steps.add_link_address(&interface, Ipv4Net::from(TUN_ADDRESS)).await?;
         let slots = self.slots().await?;
         self.steps.fill_table(slots.table, &interface, lan_address).await?;
-        self.steps.add_rules(routing::LOOPBACK, slots).await
+        self.steps.add_rules(routing::LOOPBACK, slots).await?;
+        Ok(interface.index)
     }
 
     /// Undoes everything, last first, and lets go of `run_dir`. A line for each step.

@@ -15,7 +15,7 @@ use super::netlink::{LinkChange, Netlink};
 use super::networks;
 use super::routing::{self, Slots};
 use super::sysctl::{self, Family};
-use super::traffic_filter;
+use super::traffic_filter::{self, Hook};
 use crate::sys::ethtool;
 use crate::sys::kernel;
 
@@ -153,9 +153,19 @@ impl Steps {
             self.journal.record(Undo::Clsact(target(interface)))?;
             traffic_filter::add_clsact(&self.netlink, index).await.map_err(error)?;
         }
-        let priority = traffic_filter::priority(&self.netlink, index).await.map_err(error)?;
+        let priority = traffic_filter::priority(&self.netlink, index, Hook::Ingress).await.map_err(error)?;
         self.journal.record(Undo::Filter { target: target(interface), priority })?;
-        traffic_filter::attach(&self.netlink, index, priority, program).await.map_err(error)
+        traffic_filter::attach(&self.netlink, index, Hook::Ingress, priority, program).await.map_err(error)
+    }
+
+    /// Puts a program at the egress hook of our own TUN device. Not in the journal: it goes with the device.
+    pub(super) async fn watch_tun(&mut self, tun: &Interface, program: BorrowedFd<'_>) -> Result<(), HostError> {
+        let error = |source| HostError::from_kernel(format!("{}: attach the egress program", tun.name), source);
+        if traffic_filter::ingress_qdisc(&self.netlink, tun.index).await.map_err(error)?.is_none() {
+            traffic_filter::add_clsact(&self.netlink, tun.index).await.map_err(error)?;
+        }
+        let priority = traffic_filter::priority(&self.netlink, tun.index, Hook::Egress).await.map_err(error)?;
+        traffic_filter::attach(&self.netlink, tun.index, Hook::Egress, priority, program).await.map_err(error)
     }
 
     /// Leads the packets that come in by `interface` to our table.

@@ -1,5 +1,5 @@
-//! The guard: a BPF program at an interface's clsact ingress, which decides what of the received packets the kernel's own
-//! network stack gets to see. Packet sockets stand before it and see everything.
+//! BPF programs at an interface's clsact hooks. The one at ingress is the guard: it decides what of the received packets
+//! the kernel's own network stack gets to see. Packet sockets stand before it and see everything.
 //!
 //! The filter has a handle of our own, in the first priority where it does not clash with somebody else's filters. To
 //! attach it again replaces the program in one step, so no packet passes between an old guard and a new one.
@@ -24,7 +24,31 @@ const ETH_P_ALL: u16 = 0x0003;
 // What we chose.
 /// The handle of our filter: "pota".
 const HANDLE: TcHandle = TcHandle { major: 0x706f, minor: 0x7461 };
-const NAME: &str = "potato-guard";
+/// Where a program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hook {
+    /// On what the interface receives.
+    Ingress,
+    /// On what is sent by it.
+    Egress,
+}
+
+impl Hook {
+    const fn parent(self) -> TcHandle {
+        match self {
+            Self::Ingress => INGRESS,
+            Self::Egress => EGRESS,
+        }
+    }
+
+    /// As people see it.
+    const fn program_name(self) -> &'static str {
+        match self {
+            Self::Ingress => "potato-guard",
+            Self::Egress => "potato-shortcut",
+        }
+    }
+}
 
 /// A filter at an interface's ingress, or the empty frame of one (then without handle).
 #[derive(Clone, Debug)]
@@ -54,6 +78,22 @@ pub(super) async fn ingress_qdisc(netlink: &Netlink, index: u32) -> io::Result<O
     }))
 }
 
+/// What the root qdisc of each interface has dropped so far, by the interface's number.
+pub(super) async fn queue_drops(netlink: &Netlink) -> io::Result<Vec<(u32, u32)>> {
+    let all = RouteNetlinkMessage::GetQueueDiscipline(TcMessage::default());
+    let of = |message: RouteNetlinkMessage| match message {
+        RouteNetlinkMessage::NewQueueDiscipline(qdisc) if qdisc.header.parent == TcHandle::ROOT => {
+            let dropped = qdisc.attributes.iter().find_map(|attribute| match attribute {
+                TcAttribute::Stats(statistics) => Some(statistics.drops),
+                _ => None,
+            })?;
+            Some((qdisc.header.index.cast_unsigned(), dropped))
+        }
+        _ => None,
+    };
+    Ok(netlink.list(all).await?.into_iter().filter_map(of).collect())
+}
+
 /// Adds the clsact qdisc.
 pub(super) async fn add_clsact(netlink: &Netlink, index: u32) -> io::Result<()> {
     let message = RouteNetlinkMessage::NewQueueDiscipline(clsact(index));
@@ -72,8 +112,8 @@ pub(super) async fn delete_unused_clsact(netlink: &Netlink, index: u32) -> io::R
 }
 
 /// The priority at which our filter is, or can be put.
-pub(super) async fn priority(netlink: &Netlink, index: u32) -> io::Result<u16> {
-    let filters = filters(netlink, index, INGRESS).await?;
+pub(super) async fn priority(netlink: &Netlink, index: u32, hook: Hook) -> io::Result<u16> {
+    let filters = filters(netlink, index, hook.parent()).await?;
     if let Some(ours) = filters.iter().find(|filter| filter.is_ours()) {
         return Ok(ours.priority);
     }
@@ -82,23 +122,29 @@ pub(super) async fn priority(netlink: &Netlink, index: u32) -> io::Result<u16> {
     (1..u16::MAX).find(|priority| !taken(*priority)).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSPC))
 }
 
-/// Puts the program at the interface's ingress, in place of the one that we had there.
-pub(super) async fn attach(netlink: &Netlink, index: u32, priority: u16, program: BorrowedFd<'_>) -> io::Result<()> {
-    let mut message = ours(index, priority);
+/// Puts the program at the interface's hook, in place of the one that we had there.
+pub(super) async fn attach(
+    netlink: &Netlink,
+    index: u32,
+    hook: Hook,
+    priority: u16,
+    program: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let mut message = ours(index, hook, priority);
     message.attributes.push(TcAttribute::Options(vec![
         TcOption::Bpf(TcFilterBpfOption::ProgFd(program.as_raw_fd().cast_unsigned())),
-        TcOption::Bpf(TcFilterBpfOption::ProgName(NAME.to_owned())),
+        TcOption::Bpf(TcFilterBpfOption::ProgName(hook.program_name().to_owned())),
         TcOption::Bpf(TcFilterBpfOption::Flags(TcBpfFlags::DirectAction)),
     ]));
     netlink.request(RouteNetlinkMessage::NewTrafficFilter(message), NLM_F_CREATE | NLM_F_REPLACE).await
 }
 
-/// Deletes our filter, if it is there.
+/// Deletes our filter at the ingress hook, if it is there.
 pub(super) async fn detach(netlink: &Netlink, index: u32, priority: u16) -> io::Result<()> {
     if !filters(netlink, index, INGRESS).await?.iter().any(|filter| filter.is_ours() && filter.priority == priority) {
         return Ok(());
     }
-    netlink.request(RouteNetlinkMessage::DelTrafficFilter(ours(index, priority)), 0).await
+    netlink.request(RouteNetlinkMessage::DelTrafficFilter(ours(index, Hook::Ingress, priority)), 0).await
 }
 
 async fn filters(netlink: &Netlink, index: u32, parent: TcHandle) -> io::Result<Vec<Filter>> {
@@ -133,11 +179,11 @@ fn clsact(index: u32) -> TcMessage {
     TcMessage::from_parts(header, vec![TcAttribute::Kind(CLSACT.to_owned())])
 }
 
-fn ours(index: u32, priority: u16) -> TcMessage {
+fn ours(index: u32, hook: Hook, priority: u16) -> TcMessage {
     let header = TcHeader {
         index: index.cast_signed(),
         handle: HANDLE,
-        parent: INGRESS,
+        parent: hook.parent(),
         info: TcHandle { major: priority, minor: ETH_P_ALL.to_be() }.into(),
         ..TcHeader::default()
     };

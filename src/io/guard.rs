@@ -7,12 +7,15 @@
 //! - Uplink: everything is for the engine, its socket takes ARP, IPv4 and IPv6 of it, and the kernel sees nothing.
 //! - LAN: unicast frames to the interface whose destination is not the kernel's business.
 //!
+//! Where there is a shortcut, the filter may decide that a frame is neither's, and the guard carries it (see [`super::shortcut`]).
+//!
 //! Frames with a VLAN number belong to a VLAN interface on top of this one: both programs leave them to the kernel.
 
 use std::io;
 
 use ipnet::Ipv4Net;
 
+use super::shortcut::{Hook, Shortcut, TC_ACT_OK, TC_ACT_SHOT};
 use crate::sys::bpf::{Assembler, Condition, Label, Operation, PacketField, Program, ProgramKind, Register, Size};
 use crate::wire::buffer::ETHERNET_LENGTH;
 
@@ -27,9 +30,6 @@ const IPV6: u16 = 0x86dd;
 /// Results of a socket filter: bytes to keep.
 const IGNORE: i32 = 0;
 const ACCEPT: i32 = -1;
-/// Results of a program on the ingress hook.
-const TC_ACT_OK: i32 = 0;
-const TC_ACT_SHOT: i32 = 2;
 
 /// Never routed, so always the kernel's: loopback, link-local, multicast, and the rest up to broadcast, with length of
 /// prefix. (Class E, 240/4, holds the limited broadcast.)
@@ -51,11 +51,11 @@ const GUARD: Verdicts = Verdicts { kind: ProgramKind::TrafficControl, engine: TC
 ///
 /// # Errors
 /// Without the right to load programs.
-pub fn uplink_guard() -> io::Result<Program> {
-    let mut program = Assembler::new();
+pub fn uplink_guard(shortcut: Option<&Shortcut>) -> io::Result<Program> {
+    let mut program = start(GUARD, Hook::Uplink, shortcut);
     let kernel = program.label();
     skip_vlans(&mut program, kernel);
-    finish(program, "potato_uplink", GUARD, kernel)
+    finish(program, "potato_uplink", GUARD, None, kernel)
 }
 
 /// The guard of a LAN interface: its kernel stack does not see what the engine takes. To be attached at `clsact` ingress
@@ -63,18 +63,18 @@ pub fn uplink_guard() -> io::Result<Program> {
 ///
 /// # Errors
 /// With more networks than a program can hold (about 10,000), or without the right to load programs.
-pub fn lan_guard(kernel_networks: &[Ipv4Net]) -> io::Result<Program> {
-    lan_program("potato_lan", kernel_networks, GUARD)
+pub fn lan_guard(kernel_networks: &[Ipv4Net], shortcut: Option<&Shortcut>) -> io::Result<Program> {
+    lan_program(kernel_networks, GUARD, shortcut)
 }
 
 /// The filter of a packet socket on a LAN interface: the opposite of [`lan_guard`].
-pub(super) fn lan_filter(kernel_networks: &[Ipv4Net]) -> io::Result<Program> {
-    lan_program("potato_lan", kernel_networks, FILTER)
+pub(super) fn lan_filter(kernel_networks: &[Ipv4Net], shortcut: Option<&Shortcut>) -> io::Result<Program> {
+    lan_program(kernel_networks, FILTER, shortcut)
 }
 
 /// The filter of a packet socket on an uplink.
-pub(super) fn uplink_filter() -> io::Result<Program> {
-    let mut program = Assembler::new();
+pub(super) fn uplink_filter(shortcut: Option<&Shortcut>) -> io::Result<Program> {
+    let mut program = start(FILTER, Hook::Uplink, shortcut);
     let [engine, kernel] = std::array::from_fn(|_| program.label());
     skip_vlans(&mut program, kernel);
     // Frames of others, which an interface in promiscuous mode shows, and our own.
@@ -89,7 +89,7 @@ pub(super) fn uplink_filter() -> io::Result<Program> {
     }
     program.jump(kernel);
     program.place(engine);
-    finish(program, "potato_uplink", FILTER, kernel)
+    finish(program, "potato_uplink", FILTER, shortcut.map(|shortcut| (Hook::Uplink, shortcut)), kernel)
 }
 
 /// A filter that accepts nothing, for the time before the real one.
@@ -99,8 +99,8 @@ pub(super) fn deaf_filter() -> io::Result<Program> {
     Program::load(ProgramKind::SocketFilter, "potato_deaf", &program.assemble()?)
 }
 
-fn lan_program(name: &str, kernel_networks: &[Ipv4Net], verdicts: Verdicts) -> io::Result<Program> {
-    let mut program = Assembler::new();
+fn lan_program(kernel_networks: &[Ipv4Net], verdicts: Verdicts, shortcut: Option<&Shortcut>) -> io::Result<Program> {
+    let mut program = start(verdicts, Hook::Lan, shortcut);
     let [ipv6, engine, kernel] = std::array::from_fn(|_| program.label());
     skip_vlans(&mut program, kernel);
     program.load_field(Register::R7, PacketField::PacketType);
@@ -125,11 +125,36 @@ fn lan_program(name: &str, kernel_networks: &[Ipv4Net], verdicts: Verdicts) -> i
     program.apply(Operation::And, Register::R7, 0xe0);
     program.jump_if(Register::R7, Condition::NotEqual, 0x20, kernel);
     program.place(engine);
-    finish(program, name, verdicts, kernel)
+    let decides = shortcut.filter(|_| verdicts.kind == ProgramKind::SocketFilter);
+    finish(program, "potato_lan", verdicts, decides.map(|shortcut| (Hook::Lan, shortcut)), kernel)
 }
 
-/// Falls through for what is for the engine.
-fn finish(mut program: Assembler, name: &str, verdicts: Verdicts, kernel: Label) -> io::Result<Program> {
+/// A filter starts without a decision, a guard with acting on it.
+fn start(verdicts: Verdicts, hook: Hook, shortcut: Option<&Shortcut>) -> Assembler {
+    let mut program = Assembler::new();
+    match (verdicts.kind, shortcut) {
+        (_, None) => {}
+        (ProgramKind::SocketFilter, Some(shortcut)) => shortcut.clear_decision(&mut program),
+        (ProgramKind::TrafficControl, Some(shortcut)) => shortcut.act_on_decision(&mut program, hook),
+    }
+    program
+}
+
+/// Falls through for what is for the engine; some of that, a filter leaves to the guard and the shortcut.
+fn finish(
+    mut program: Assembler,
+    name: &str,
+    verdicts: Verdicts,
+    decides: Option<(Hook, &Shortcut)>,
+    kernel: Label,
+) -> io::Result<Program> {
+    if let Some((hook, shortcut)) = decides {
+        let engine = program.label();
+        shortcut.decide(&mut program, hook, engine);
+        Shortcut::leave_decision(&mut program);
+        program.finish_with(IGNORE);
+        program.place(engine);
+    }
     program.finish_with(verdicts.engine);
     program.place(kernel);
     program.finish_with(verdicts.kernel);
@@ -180,7 +205,7 @@ mod tests {
     }
 
     fn dropped(guard: &Program, frame: &[u8]) -> bool {
-        match guard.test_run(frame).unwrap().cast_signed() {
+        match guard.test_run(frame).unwrap().result.cast_signed() {
             TC_ACT_SHOT => true,
             TC_ACT_OK => false,
             other => panic!("verdict {other}"),
@@ -191,7 +216,7 @@ mod tests {
     fn lan_guard_takes_the_internet_and_leaves_the_rest() {
         let networks: Vec<Ipv4Net> =
             ["192.168.10.0/24", "10.0.0.0/8", "203.0.113.7/32"].iter().map(|text| text.parse().unwrap()).collect();
-        let guard = lan_guard(&networks).unwrap();
+        let guard = lan_guard(&networks, None).unwrap();
         for taken in ["198.51.100.1", "203.0.113.6", "203.0.113.8", "192.168.11.1", "11.0.0.0", "9.9.9.9", "126.1.1.1"]
         {
             assert!(dropped(&guard, &frame(IPV4, taken.parse().unwrap())), "{taken}");
@@ -204,7 +229,7 @@ mod tests {
 
     #[test]
     fn lan_guard_leaves_frames_that_are_not_for_the_interface_and_other_protocols() {
-        let guard = lan_guard(&[]).unwrap();
+        let guard = lan_guard(&[], None).unwrap();
         let mut other_host = frame(IPV4, Ipv4Addr::new(9, 9, 9, 9));
         other_host[0] = 2;
         assert!(!dropped(&guard, &other_host));
@@ -221,13 +246,13 @@ mod tests {
 
     #[test]
     fn a_default_network_leaves_everything_to_the_kernel() {
-        let guard = lan_guard(&["0.0.0.0/0".parse().unwrap()]).unwrap();
+        let guard = lan_guard(&["0.0.0.0/0".parse().unwrap()], None).unwrap();
         assert!(!dropped(&guard, &frame(IPV4, Ipv4Addr::new(9, 9, 9, 9))));
     }
 
     #[test]
     fn uplink_guard_drops_everything() {
-        let guard = uplink_guard().unwrap();
+        let guard = uplink_guard(None).unwrap();
         for ethertype in [ARP, IPV4, IPV6, 0x88cc] {
             assert!(dropped(&guard, &frame(ethertype, Ipv4Addr::new(9, 9, 9, 9))));
         }
@@ -237,7 +262,7 @@ mod tests {
     fn many_networks_are_an_error_not_a_panic() {
         let networks: Vec<Ipv4Net> =
             (0..20_000_u32).map(|n| Ipv4Net::new(Ipv4Addr::from_bits(n << 8), 24).unwrap()).collect();
-        assert!(lan_guard(&networks).is_err());
-        lan_guard(&networks[..5_000]).unwrap();
+        assert!(lan_guard(&networks, None).is_err());
+        lan_guard(&networks[..5_000], None).unwrap();
     }
 }

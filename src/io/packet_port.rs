@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 
 use super::batch::{BatchLimit, MOST};
 use super::guard;
+use super::shortcut::Shortcut;
 use super::steering::{self, Side};
 use crate::engine::DropReason;
 use crate::engine::counters::DropCounters;
@@ -31,8 +32,8 @@ pub struct PacketPort {
 ///
 /// # Errors
 /// When there is no such interface, it is down, or without `CAP_NET_RAW`, `CAP_NET_ADMIN` and `CAP_BPF`.
-pub fn open_uplink(interface_index: u32, workers: u8) -> io::Result<Vec<PacketPort>> {
-    open(interface_index, workers, Side::Uplink, &guard::uplink_filter()?)
+pub fn open_uplink(interface_index: u32, workers: u8, shortcut: Option<&Shortcut>) -> io::Result<Vec<PacketPort>> {
+    open(interface_index, workers, Side::Uplink, &guard::uplink_filter(shortcut)?)
 }
 
 /// Opens a port for each worker on a LAN interface, in the order of the workers. They take what [`guard::lan_guard`] with the
@@ -40,8 +41,13 @@ pub fn open_uplink(interface_index: u32, workers: u8) -> io::Result<Vec<PacketPo
 ///
 /// # Errors
 /// As [`open_uplink`].
-pub fn open_lan(interface_index: u32, workers: u8, kernel_networks: &[Ipv4Net]) -> io::Result<Vec<PacketPort>> {
-    open(interface_index, workers, Side::Lan, &guard::lan_filter(kernel_networks)?)
+pub fn open_lan(
+    interface_index: u32,
+    workers: u8,
+    kernel_networks: &[Ipv4Net],
+    shortcut: Option<&Shortcut>,
+) -> io::Result<Vec<PacketPort>> {
+    open(interface_index, workers, Side::Lan, &guard::lan_filter(kernel_networks, shortcut)?)
 }
 
 fn open(interface_index: u32, workers: u8, side: Side, filter: &Program) -> io::Result<Vec<PacketPort>> {

@@ -120,14 +120,14 @@ mod tests {
             {
                 for (protocol, options) in [(6, 0), (17, 0), (6, 4), (17, 40)] {
                     let frame = frame(protocol, 7, 0x4000, options, &ports(source, destination));
-                    assert_eq!(lan.test_run(&frame).unwrap(), owner(source));
-                    assert_eq!(uplink.test_run(&frame).unwrap(), owner(destination));
+                    assert_eq!(lan.test_run(&frame).unwrap().result, owner(source));
+                    assert_eq!(uplink.test_run(&frame).unwrap().result, owner(destination));
                 }
                 let [high, low] = source.to_be_bytes();
                 for kind in [0, 8] {
                     let frame = frame(1, 7, 0, 0, &[kind, 0, 0, 0, high, low, 0, 1]);
-                    assert_eq!(lan.test_run(&frame).unwrap(), owner(source));
-                    assert_eq!(uplink.test_run(&frame).unwrap(), owner(source));
+                    assert_eq!(lan.test_run(&frame).unwrap().result, owner(source));
+                    assert_eq!(uplink.test_run(&frame).unwrap().result, owner(source));
                 }
             }
         }
@@ -138,20 +138,20 @@ mod tests {
         let uplink = load(Side::Uplink, 4).unwrap();
         for identification in 0..8 {
             let owner = u32::from(identification % 4);
-            assert_eq!(uplink.test_run(&frame(17, identification, 0x2000, 0, &ports(9, 999))).unwrap(), owner);
-            assert_eq!(uplink.test_run(&frame(17, identification, 0x2010, 0, &[])).unwrap(), owner);
-            assert_eq!(uplink.test_run(&frame(17, identification, 0x0020, 0, &[1])).unwrap(), owner);
+            assert_eq!(uplink.test_run(&frame(17, identification, 0x2000, 0, &ports(9, 999))).unwrap().result, owner);
+            assert_eq!(uplink.test_run(&frame(17, identification, 0x2010, 0, &[])).unwrap().result, owner);
+            assert_eq!(uplink.test_run(&frame(17, identification, 0x0020, 0, &[1])).unwrap().result, owner);
         }
     }
 
     #[test]
     fn what_has_no_port_goes_to_worker_zero() {
         let lan = load(Side::Lan, 4).unwrap();
-        assert_eq!(lan.test_run(&frame(1, 7, 0, 0, &[3, 1, 0, 0, 0xff, 0xff, 0, 1])).unwrap(), 0);
-        assert_eq!(lan.test_run(&frame(47, 7, 0, 0, &ports(3, 3))).unwrap(), 0);
-        assert_eq!(lan.test_run(&frame(6, 7, 0, 0, &[0xff])).unwrap(), 0);
+        assert_eq!(lan.test_run(&frame(1, 7, 0, 0, &[3, 1, 0, 0, 0xff, 0xff, 0, 1])).unwrap().result, 0);
+        assert_eq!(lan.test_run(&frame(47, 7, 0, 0, &ports(3, 3))).unwrap().result, 0);
+        assert_eq!(lan.test_run(&frame(6, 7, 0, 0, &[0xff])).unwrap().result, 0);
         let mut arp = frame(6, 7, 0, 0, &ports(3, 3));
         arp[12..16].copy_from_slice(&[0x08, 0x06, 0x00, 0x01]);
-        assert_eq!(lan.test_run(&arp).unwrap(), 0);
+        assert_eq!(lan.test_run(&arp).unwrap().result, 0);
     }
 }

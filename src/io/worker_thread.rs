@@ -208,7 +208,10 @@ impl WorkerThread {
                 // Whoever told us to waits for it.
                 let _ = reply.send(self.worker.forget_flows(now(), uplink, cursor));
             }
-            Command::Stop => return Some(End::Stopped),
+            Command::Stop => {
+                self.worker.settle(now());
+                return Some(End::Stopped);
+            }
         }
         None
     }

@@ -65,6 +65,7 @@ mod tests {
         Uplink {
             id: UplinkId(id),
             name: format!("dsl{id}").into(),
+            interface: Some(1),
             availability: Availability::Usable,
             external: Some(Ipv4Addr::new(10, 77, id, 2)),
             mtu: 1500,

@@ -108,12 +108,14 @@ pub enum DhcpAnswers {
 }
 
 /// One internet line, as the packet path needs it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uplink {
     /// Its place in the snapshot.
     pub id: UplinkId,
     /// Its name in the configuration.
     pub name: Arc<str>,
+    /// The number of its interface, while that is there.
+    pub interface: Option<u32>,
     /// Whether new flows may be given to it.
     pub availability: Availability,
     /// The address that the internet sees; `None` while the line has none.
@@ -138,10 +140,12 @@ pub enum LanLink {
 }
 
 /// One LAN-side port, as the packet path needs it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lan {
     /// Its place in the snapshot.
     pub id: LanId,
+    /// The number of its interface.
+    pub interface: u32,
     /// How packets leave by it.
     pub link: LanLink,
     /// The router's own address there: source of the ICMP errors that it sends to hosts.
@@ -151,8 +155,10 @@ pub struct Lan {
 }
 
 /// All that a worker must know of the world while it handles a batch.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
+    /// Its number: another one whenever anything else in it is different. 0: nothing is known yet.
+    pub generation: u32,
     /// Every configured uplink, at its [`UplinkId`].
     pub uplinks: Vec<Uplink>,
     /// The LAN-side ports, at their [`LanId`]; the TUN device first. `None`: not used, or gone.

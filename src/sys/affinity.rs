@@ -18,6 +18,13 @@ pub fn allowed_processors() -> io::Result<Vec<usize>> {
     Ok((0..most).filter(|&processor| unsafe { libc::CPU_ISSET(processor, &set) }).collect())
 }
 
+/// How many processors the machine may have, those that are off included.
+#[must_use]
+pub fn configured_processors() -> usize {
+    // SAFETY: the call touches no memory of ours.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) }).unwrap_or(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::ptr::NonNull;
@@ -24,7 +24,7 @@ pub const REGION_ALIGNMENT: usize = 64;
 
 /// One `mmap` and the way to undo it.
 #[derive(Debug)]
-struct Mapping {
+pub(super) struct Mapping {
     start: NonNull<u8>,
     length: usize,
 }
@@ -36,11 +36,11 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    fn new(length: usize, flags: libc::c_int, file: Option<&File>) -> io::Result<Self> {
+    pub(super) fn new(length: usize, flags: libc::c_int, file: Option<BorrowedFd<'_>>) -> io::Result<Self> {
         if length == 0 || isize::try_from(length).is_err() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a mapping of no bytes, or of too many"));
         }
-        let descriptor = file.map_or(-1, AsRawFd::as_raw_fd);
+        let descriptor = file.map_or(-1, |file| file.as_raw_fd());
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: the kernel chooses the address, so no memory in use is replaced; `descriptor` is open or -1.
         let start = unsafe { libc::mmap(std::ptr::null_mut(), length, protection, flags, descriptor, 0) };
@@ -49,6 +49,16 @@ impl Mapping {
         }
         let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))?;
         Ok(Self { start, length })
+    }
+
+    /// Its first byte.
+    pub(super) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// Bytes mapped.
+    pub(super) fn length(&self) -> usize {
+        self.length
     }
 }
 
@@ -79,7 +89,7 @@ impl MappedFile {
             file.set_len(0)?;
             file.set_len(wanted)?;
         }
-        let mapping = Arc::new(Mapping::new(length, libc::MAP_SHARED, Some(&file))?);
+        let mapping = Arc::new(Mapping::new(length, libc::MAP_SHARED, Some(file.as_fd()))?);
         Ok(Self { mapping, file: Some(file) })
     }
 

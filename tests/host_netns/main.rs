@@ -25,13 +25,13 @@ fn block_on<R>(work: impl Future<Output = R>) -> R {
 
 /// Everything that the daemon would do, LAN by TUN.
 async fn prepare_all(host: &mut Host) -> Vec<HostWarning> {
-    let guard = io::uplink_guard().unwrap();
+    let guard = io::uplink_guard(None).unwrap();
     let mut warnings = Vec::new();
     for name in ["wan1", "wan2"] {
         let uplink = host.interface(name).await.unwrap();
         warnings.extend(host.prepare_uplink(&uplink, guard.as_fd()).await.unwrap());
     }
-    host.prepare_tun("potato0", LAN_ADDRESS, 1500).await.unwrap();
+    host.prepare_tun("potato0", LAN_ADDRESS, 1500, None).await.unwrap();
     let lan = host.interface("lan0").await.unwrap();
     warnings.extend(host.prepare_lan(&lan, LanCapture::Tun).await.unwrap());
     warnings
@@ -250,7 +250,7 @@ fn interface_made_again_is_prepared_again() {
             wait_for(&mut events, |event| *event == removed).await;
             let is_wan1 = |event: &HostEvent| matches!(event, HostEvent::InterfaceAdded(new) if new.name == "wan1");
             let HostEvent::InterfaceAdded(new) = wait_for(&mut events, is_wan1).await else { unreachable!() };
-            let guard = io::uplink_guard().unwrap();
+            let guard = io::uplink_guard(None).unwrap();
             let error = host.prepare_uplink(&old, guard.as_fd()).await.unwrap_err();
             assert!(error.is_gone(), "{error}");
             let before = picture::take();
@@ -298,7 +298,7 @@ fn changes_are_told_and_lost_announcements_too() {
             run("ip route add 10.99.0.0/16 dev lan0");
             wait_for(&mut events, |event| *event == HostEvent::RoutesChanged).await;
             let lan = host.interface("lan0").await.unwrap();
-            host.prepare_tun("potato0", LAN_ADDRESS, 1500).await.unwrap();
+            host.prepare_tun("potato0", LAN_ADDRESS, 1500, None).await.unwrap();
             host.prepare_lan(&lan, LanCapture::Tun).await.unwrap();
             run("ip rule del iif lan0 lookup 7402");
             wait_for(&mut events, |event| *event == HostEvent::RulesChanged).await;
@@ -306,7 +306,7 @@ fn changes_are_told_and_lost_announcements_too() {
             assert!(run("ip rule").contains("iif lan0 lookup 7402"));
             run("ip route del default dev potato0 table 7402");
             wait_for(&mut events, |event| *event == HostEvent::RulesChanged).await;
-            host.prepare_tun("potato0", LAN_ADDRESS, 1500).await.unwrap();
+            host.prepare_tun("potato0", LAN_ADDRESS, 1500, None).await.unwrap();
             assert!(run("ip route show table 7402").contains("default dev potato0"));
             // More than the socket's buffer holds, while nobody reads.
             let mut routes = String::new();
@@ -330,13 +330,13 @@ fn packet_capture_guards_the_lan_and_replaces_the_guard_in_place() {
         let before = picture::take();
         block_on(async {
             let mut host = Host::start(run_dir.path()).await.unwrap();
-            host.prepare_tun("potato0", LAN_ADDRESS, 1500).await.unwrap();
+            host.prepare_tun("potato0", LAN_ADDRESS, 1500, None).await.unwrap();
             let networks = host.kernel_networks().await.unwrap();
             for wanted in ["192.168.10.0/24", "10.8.0.0/16", "10.77.1.0/24", "172.16.0.0/24", "127.0.0.1/32"] {
                 assert!(networks.contains(&wanted.parse::<Ipv4Net>().unwrap()), "{wanted}: {networks:?}");
             }
             let uplink = host.interface("wan1").await.unwrap();
-            host.prepare_uplink(&uplink, io::uplink_guard().unwrap().as_fd()).await.unwrap();
+            host.prepare_uplink(&uplink, io::uplink_guard(None).unwrap().as_fd()).await.unwrap();
             let networks = host.kernel_networks().await.unwrap();
             assert!(!networks.contains(&"10.77.1.0/24".parse().unwrap()), "{networks:?}");
             assert!(networks.contains(&"10.77.1.2/32".parse().unwrap()), "{networks:?}");
@@ -344,10 +344,10 @@ fn packet_capture_guards_the_lan_and_replaces_the_guard_in_place() {
             let lan = host.interface("lan0").await.unwrap();
             let networks_there = ["192.168.10.1/24", "192.168.10.2/24"].map(|net| net.parse().unwrap());
             assert_eq!(host.lan_networks(&lan).await.unwrap(), networks_there);
-            let guard = io::lan_guard(&networks).unwrap();
+            let guard = io::lan_guard(&networks, None).unwrap();
             host.prepare_lan(&lan, LanCapture::Packet { guard: guard.as_fd() }).await.unwrap();
             let first = ask("tc filter show dev lan0 ingress");
-            host.replace_lan_guard(&lan, io::lan_guard(&[]).unwrap().as_fd()).await.unwrap();
+            host.replace_lan_guard(&lan, io::lan_guard(&[], None).unwrap().as_fd()).await.unwrap();
             let second = ask("tc filter show dev lan0 ingress");
             assert_eq!(second.matches("potato-guard").count(), 1, "{second}");
             assert_ne!(first, second);
@@ -366,7 +366,7 @@ fn address_that_is_not_on_the_machine_is_refused_with_the_reason() {
         let before = picture::take();
         block_on(async {
             let mut host = Host::start(run_dir.path()).await.unwrap();
-            let error = host.prepare_tun("potato0", Ipv4Addr::new(192, 168, 99, 1), 1500).await.unwrap_err();
+            let error = host.prepare_tun("potato0", Ipv4Addr::new(192, 168, 99, 1), 1500, None).await.unwrap_err();
             assert!(error.to_string().contains("192.168.99.1 is not an address of this machine"), "{error}");
             let error = host.interface("lan7").await.unwrap_err();
             assert_eq!(error.to_string(), "interface lan7 does not exist; `ip link` lists those that do");

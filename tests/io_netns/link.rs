@@ -54,11 +54,11 @@ impl Link {
     }
 
     pub(crate) fn near_ports(&self, workers: u8) -> Vec<PacketPort> {
-        self.near(|| open_uplink(interface_index("port0"), workers)).unwrap()
+        self.near(|| open_uplink(interface_index("port0"), workers, None)).unwrap()
     }
 
     pub(crate) fn far_ports(&self, workers: u8) -> Vec<PacketPort> {
-        self.far(|| open_uplink(interface_index("peer0"), workers)).unwrap()
+        self.far(|| open_uplink(interface_index("peer0"), workers, None)).unwrap()
     }
 
     pub(crate) fn far_sender(&self) -> FrameSender {

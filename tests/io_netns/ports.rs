@@ -96,7 +96,7 @@ fn refused_frame_is_counted_and_the_next_is_sent() {
 fn lan_port_takes_the_internet_and_leaves_the_rest() {
     let link = Link::new();
     let networks = ["198.51.100.0/24".parse().unwrap()];
-    let mut ports = link.near(|| open_lan(interface_index("port0"), 1, &networks)).unwrap();
+    let mut ports = link.near(|| open_lan(interface_index("port0"), 1, &networks, None)).unwrap();
     let sender = link.far_sender();
     let internet = ipv4(17, FAR, Ipv4Addr::new(9, 9, 9, 9), &udp(4000, 54, b""));
     sender.send(&udp_frame(4000, 53)).unwrap();

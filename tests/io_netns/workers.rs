@@ -41,11 +41,13 @@ struct Router {
 }
 
 fn snapshot() -> Snapshot {
-    let lan = |id, link| Lan { id, link, address: Ipv4Addr::new(10, 0, 0, 1), mtu: 1500 };
+    let lan = |id, link| Lan { id, interface: 1, link, address: Ipv4Addr::new(10, 0, 0, 1), mtu: 1500 };
     Snapshot {
+        generation: 1,
         uplinks: vec![Uplink {
             id: UPLINK,
             name: "wan".into(),
+            interface: Some(1),
             availability: Availability::Usable,
             external: Some(EXTERNAL),
             mtu: 1500,
@@ -69,13 +71,15 @@ impl Router {
             uplinks: vec![UplinkIdentity { name: "wan".to_owned(), external: Some(EXTERNAL) }],
             seed: [7; 32],
             settings: Settings::default(),
+            shortcut: None,
         };
         let engine = persist::open(&config, Timestamp::from(clock::monotonic())).unwrap();
         let (sender, to_daemon) = mpsc::channel(4);
         let workers =
             Workers::spawn(engine, lan.tun_ports(WORKERS), Arc::new(ArcSwap::from_pointee(snapshot())), sender)
                 .unwrap();
-        let lan_ports = lan.near(|| open_lan(interface_index("port0"), WORKERS, &snapshot().kernel_networks)).unwrap();
+        let lan_ports =
+            lan.near(|| open_lan(interface_index("port0"), WORKERS, &snapshot().kernel_networks, None)).unwrap();
         workers.attach_lan(LAN, lan_ports);
         workers.attach_uplink(UPLINK, uplink.near_ports(WORKERS));
         Self {

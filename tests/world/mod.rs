@@ -14,9 +14,11 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use etherparse::PacketBuilder;
+use potato::engine::shortcut::table::{self, ShortcutTable};
 use potato::engine::{self, Egress, EngineConfig, Filtering, Outbox, Settings, UplinkIdentity, Worker};
 use potato::flow::{Protocol, Timestamp};
 use potato::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
+use potato::sys::shared_words::SharedWords;
 use potato::wire::{MacAddress, PacketBuffer, VnetHeader};
 
 /// Ethernet LAN 1, where the hosts are.
@@ -49,11 +51,12 @@ pub struct Size {
     pub uplinks: u8,
     pub flows: usize,
     pub filtering: Filtering,
+    pub shortcut: bool,
 }
 
 impl Default for Size {
     fn default() -> Self {
-        Self { workers: 1, uplinks: 2, flows: 4_096, filtering: Filtering::AddressAndPort }
+        Self { workers: 1, uplinks: 2, flows: 4_096, filtering: Filtering::AddressAndPort, shortcut: true }
     }
 }
 
@@ -73,6 +76,7 @@ pub fn snapshot(uplinks: u8) -> Snapshot {
     let uplink = |id: u8| Uplink {
         id: UplinkId(id),
         name: format!("dsl{id}").into(),
+        interface: Some(1),
         availability: Availability::Usable,
         external: Some(external(id)),
         mtu: 1_500,
@@ -80,8 +84,10 @@ pub fn snapshot(uplinks: u8) -> Snapshot {
         next_hop: Some((GATEWAY, ROUTER)),
         dhcp: DhcpAnswers::Unwanted,
     };
-    let lan = |id: u8, link| Lan { id: LanId(id), link, address: Ipv4Addr::new(192, 168, 10, 1), mtu: 1_500 };
+    let lan =
+        |id: u8, link| Lan { id: LanId(id), interface: 1, link, address: Ipv4Addr::new(192, 168, 10, 1), mtu: 1_500 };
     Snapshot {
+        generation: 1,
         uplinks: (0..uplinks).map(uplink).collect(),
         lans: vec![Some(lan(0, LanLink::Tun)), Some(lan(1, LanLink::Ethernet(ROUTER)))],
         kernel_networks: vec!["192.168.10.0/24".parse().unwrap()],
@@ -100,6 +106,7 @@ impl World {
             uplinks: uplinks.collect(),
             seed: [7; 32],
             settings: Settings { filtering: size.filtering },
+            shortcut: size.shortcut.then(|| ShortcutTable::new(SharedWords::anonymous(table::BYTES).unwrap(), [7, 9])),
         };
         let now = Timestamp::from_millis(1_000_000);
         Self {

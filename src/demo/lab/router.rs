@@ -46,9 +46,10 @@ impl Capture {
 pub(super) fn configuration(directory: &Path, options: &LabOptions, capture: Capture) -> String {
     let workers = options.workers.map_or_else(|| "\"auto\"".to_owned(), |workers| workers.to_string());
     let mut text = format!(
-        "[router]\nstate_dir = \"{directory}/state\"\nrun_dir = \"{directory}/run\"\nworkers = {workers}\n\n\
+        "[router]\nstate_dir = \"{directory}/state\"\nrun_dir = \"{directory}/run\"\nworkers = {workers}\nshortcut = {shortcut}\n\n\
          [lan]\ninterface = \"lan0\"\ncapture = \"{capture}\"\ntun = \"potato0\"\n",
         directory = directory.display(),
+        shortcut = options.shortcut,
         capture = capture.name(),
     );
     for (index, uplink) in options.uplinks.iter().enumerate() {

@@ -93,6 +93,8 @@ pub struct LabOptions {
     pub internet_offloads: Offloads,
     /// The router's number of workers.
     pub workers: Option<u8>,
+    /// Whether the router lets the kernel carry busy flows.
+    pub shortcut: bool,
 }
 
 impl LabOptions {
@@ -105,6 +107,7 @@ impl LabOptions {
             host_offloads: Offloads::On,
             internet_offloads: Offloads::On,
             workers: None,
+            shortcut: true,
         }
     }
 }

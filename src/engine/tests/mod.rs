@@ -4,6 +4,7 @@ mod hostile;
 mod icmp;
 mod nat;
 mod restart;
+mod shortcut;
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
@@ -94,6 +95,7 @@ fn uplink(id: u8) -> Uplink {
     Uplink {
         id: UplinkId(id),
         name: format!("dsl{id}").into(),
+        interface: Some(1),
         availability: Availability::Usable,
         external: Some(Ipv4Addr::new(10, 77, id, 2)),
         mtu: 1500,
@@ -104,8 +106,9 @@ fn uplink(id: u8) -> Uplink {
 }
 
 fn snapshot(uplinks: u8) -> Snapshot {
-    let lan = |id, link| Some(Lan { id, link, address: ROUTER, mtu: 1500 });
+    let lan = |id, link| Some(Lan { id, interface: 1, link, address: ROUTER, mtu: 1500 });
     Snapshot {
+        generation: 1,
         uplinks: (0..uplinks).map(uplink).collect(),
         lans: vec![lan(LanId::TUN, LanLink::Tun), lan(LAN, LanLink::Ethernet(MacAddress([2, 0, 0, 0, 0, 1])))],
         kernel_networks: vec!["192.168.10.0/24".parse().unwrap()],
@@ -123,6 +126,7 @@ fn engine_config(workers: u8, uplinks: u8) -> EngineConfig {
             .collect(),
         seed: [9; 32],
         settings: Settings::default(),
+        shortcut: None,
     }
 }
 

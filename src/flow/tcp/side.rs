@@ -19,7 +19,23 @@ use super::segment::LARGEST_WINDOW_SCALE;
 use crate::wire::TcpSegment;
 
 /// How much older than the lowest byte of the window a segment may be: one unscaled window and some packets.
-const MORE_PAST: u32 = 66_000;
+pub const MORE_PAST: u32 = 66_000;
+
+/// What one sender has said so far, in the numbers that conditions I to IV are made of: for somebody else who forwards
+/// plain segments of the connection for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Windows {
+    /// The sequence number behind the last byte that it has sent.
+    pub end: u32,
+    /// The highest acknowledgement that it has sent.
+    pub acknowledged: u32,
+    /// The sequence number behind the last byte that it has ever allowed the other side to send.
+    pub granted: u32,
+    /// Its largest window in bytes, and [`MORE_PAST`].
+    pub past: u32,
+    /// The shift of its windows.
+    pub scale: u8,
+}
 
 /// Bytes of the largest window that there is.
 pub(super) const LARGEST_WINDOW: u32 = (u16::MAX as u32) << LARGEST_WINDOW_SCALE;
@@ -123,6 +139,26 @@ impl Side {
 
     fn past(&self) -> u32 {
         (u32::from(self.largest_window) << self.shift()) + MORE_PAST
+    }
+
+    /// What it has said to `other`.
+    pub(super) fn windows(&self, other: &Self) -> Windows {
+        Windows {
+            end: self.end,
+            acknowledged: self.acknowledged,
+            granted: other.limit,
+            past: self.past(),
+            scale: self.shift(),
+        }
+    }
+
+    /// Takes note of what it has said to `other` elsewhere. Old news changes nothing.
+    pub(super) fn catch_up(&mut self, seen: Windows, other: &mut Self) {
+        self.end = later(self.end, seen.end);
+        self.acknowledged = later(self.acknowledged, seen.acknowledged);
+        other.limit = later(other.limit, seen.granted);
+        let largest = seen.past.saturating_sub(MORE_PAST) >> self.shift();
+        self.largest_window = self.largest_window.max(u16::try_from(largest).unwrap_or(u16::MAX));
     }
 
     /// Conditions I and II.

@@ -481,3 +481,52 @@ fn implausible_flags_are_refused_in_every_state() {
     }
     assert_eq!(tracker.state(), TcpState::Established);
 }
+
+#[test]
+fn what_was_forwarded_elsewhere_is_caught_up_with() {
+    let (mut seen, mut away) = (established(), established());
+    let steps = [(Original, data(client(0), server(0), 500)), (Reply, data(server(0), client(500), 900))];
+    for (direction, segment) in steps {
+        assert_eq!(seen.observe(direction, &segment), Forward);
+    }
+    let [original, reply] = seen.windows().unwrap();
+    away.catch_up(Original, original);
+    away.catch_up(Reply, reply);
+    assert_eq!(away, seen);
+    // Old news is none.
+    away.catch_up(Original, established().windows().unwrap()[0]);
+    assert_eq!(away, seen);
+}
+
+#[test]
+fn only_an_open_and_quiet_connection_is_left_to_others() {
+    let mut tracker = established();
+    assert!(tracker.windows().is_some());
+    assert_eq!(tracker.observe(Reply, &syn(99)), Forward);
+    assert_eq!(tracker.windows(), None, "a SYN waits for its answer");
+    let mut tracker = established();
+    assert_eq!(tracker.observe(Original, &fin(client(0), server(0))), Forward);
+    assert_eq!(tracker.windows(), None);
+    assert_eq!(TcpTracker::open(&syn(7), false).unwrap().windows(), None);
+    assert_eq!(TcpTracker::open(&data(7, 8, 9), true).unwrap().windows(), None);
+}
+
+#[test]
+fn forgotten_windows_are_learned_from_the_next_segment() {
+    for direction in [Original, Reply] {
+        let mut tracker = established();
+        tracker.forget_windows();
+        // Far from anything that was seen.
+        let (ours, theirs) = (client(1 << 30), server(1 << 29));
+        expect(
+            &mut tracker,
+            &[
+                (direction, reset(ours), Forward, TcpState::Established),
+                (direction, data(ours, theirs, 100), Forward, TcpState::PickedUp),
+                (direction.opposite(), data(theirs, ours.wrapping_add(100), 100), Forward, TcpState::Established),
+                (direction, reset(ours.wrapping_sub(0x7000_0000)), OutOfWindow, TcpState::Established),
+                (direction, reset(ours.wrapping_add(100)), Forward, TcpState::Reset),
+            ],
+        );
+    }
+}

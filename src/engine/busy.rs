@@ -1,0 +1,102 @@
+//! Busy flows: into the shortcut and out of it, and their records kept true. See [`super::shortcut`].
+
+use super::drop_reason::DropReason;
+use super::shortcut::{Shortcuts, Standing, directions, is_plain};
+use super::worker::{Context, Worker, lifetime};
+use crate::flow::direction::Direction;
+use crate::flow::record::{FLAG_REPLIED, FLAG_SHORTCUT, Tick};
+use crate::flow::{FlowId, Protocol, Timestamp};
+use crate::placement::UplinkId;
+
+impl Worker {
+    /// To be called after a packet of the flow was followed, `packets` as the wire counts: lets a flow that is busy into
+    /// the shortcut, and one that is no longer plain out of it.
+    pub(super) fn review_shortcut(&mut self, context: Context<'_>, id: FlowId, packets: u64) {
+        let Some(shortcuts) = &mut self.shortcuts else { return };
+        let record = self.table.record_mut(id);
+        if record.has(FLAG_SHORTCUT) {
+            if !is_plain(record) || shortcuts.is_stale(id, context.snapshot.generation) {
+                self.leave_shortcut(context.now, id);
+            }
+        } else if Shortcuts::is_time_to_offer(record.body.out_packets + record.body.in_packets, packets)
+            && shortcuts.offer(context.now, context.snapshot, id, record)
+        {
+            record.body.flags |= FLAG_SHORTCUT;
+            self.counters.shortcuts.add(1);
+        }
+    }
+
+    /// Brings the record of a flow in the shortcut up to date.
+    pub(super) fn catch_up(&mut self, id: FlowId) {
+        let Some(news) = self.shortcuts.as_mut().and_then(|shortcuts| shortcuts.news(id)) else { return };
+        let record = self.table.record_mut(id);
+        let [out, back] = directions(record);
+        for (direction, traffic) in [(out, news.out), (back, news.back)] {
+            // Without packets there is nothing new, and the record may be another connection's by now.
+            if record.body.protocol == Protocol::Tcp as u8 && traffic.packets > 0 {
+                record.body.tcp.catch_up(direction, traffic.windows);
+            }
+        }
+        let replies = if out == Direction::Reply { news.out.packets } else { news.back.packets };
+        let lifetime = lifetime(record);
+        let body = &mut record.body;
+        if replies > 0 {
+            body.flags |= FLAG_REPLIED;
+        }
+        body.expires = body.expires.max(Tick::after(news.last + lifetime));
+        body.out_packets += news.out.packets;
+        body.out_bytes += news.out.bytes;
+        body.in_packets += news.back.packets;
+        body.in_bytes += news.back.bytes;
+        let counters = self.counters.uplink(UplinkId(body.uplink));
+        counters.out_packets.add(news.out.packets);
+        counters.out_bytes.add(news.out.bytes);
+        counters.in_packets.add(news.back.packets);
+        counters.in_bytes.add(news.back.bytes);
+        counters.drops.add(DropReason::SendFailed, news.failed);
+    }
+
+    /// From now on all packets of the flow come to the worker again.
+    pub(super) fn leave_shortcut(&mut self, now: Timestamp, id: FlowId) {
+        if self.shortcuts.as_mut().is_some_and(|shortcuts| shortcuts.leave(now, id)) {
+            self.counters.shortcuts.subtract(1);
+        }
+    }
+
+    /// To be called before the flow is forgotten.
+    pub(super) fn end_shortcut(&mut self, now: Timestamp, id: FlowId) {
+        self.leave_shortcut(now, id);
+        self.catch_up(id);
+        if let Some(shortcuts) = &mut self.shortcuts {
+            shortcuts.forget(now, id);
+        }
+    }
+
+    /// Catches up with every flow in the shortcut, when that is due.
+    pub(super) fn visit_shortcuts(&mut self, now: Timestamp) {
+        let Some(flows) = self.shortcuts.as_mut().and_then(|all| all.start_visit(now).then(|| all.flows())) else {
+            return;
+        };
+        for id in flows {
+            self.catch_up(id);
+            match self.shortcuts.as_mut().map(|shortcuts| shortcuts.visit(now, id)) {
+                Some(Standing::Idle) => self.leave_shortcut(now, id),
+                Some(Standing::Gone) => self.table.record_mut(id).body.flags &= !FLAG_SHORTCUT,
+                Some(Standing::Unchanged) | None => {}
+            }
+        }
+    }
+
+    /// Takes all flows out of the shortcut and brings their records up to date: to be called before the worker ends.
+    pub fn settle(&mut self, now: Timestamp) {
+        let flows = self.shortcuts.as_ref().map(Shortcuts::flows).unwrap_or_default();
+        for &id in &flows {
+            self.leave_shortcut(now, id);
+        }
+        for id in flows {
+            self.catch_up(id);
+            self.table.record_mut(id).body.flags &= !FLAG_SHORTCUT;
+        }
+        self.shortcuts = None;
+    }
+}
