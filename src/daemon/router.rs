@@ -325,10 +325,12 @@ impl<'h> Router<'h> {
             kernel_networks: self.kernel_networks.clone(),
         };
         if new != **current {
-            new.generation = current.generation.checked_add(1).unwrap_or(1);
-            // First the shortcut: it must not carry by the old snapshot what workers judge by the new one.
-            if let Some(shortcut) = &self.shortcut {
-                shortcut.table().set_generation(new.generation);
+            if !new.is_same_for_flows(&current) {
+                new.generation = current.generation.checked_add(1).unwrap_or(1);
+                // First the shortcut: it must not carry by the old snapshot what workers judge by the new one.
+                if let Some(shortcut) = &self.shortcut {
+                    shortcut.table().set_generation(new.generation);
+                }
             }
             self.snapshot.store(Arc::new(new));
         }

@@ -157,7 +157,7 @@ pub struct Lan {
 /// All that a worker must know of the world while it handles a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Its number: another one whenever anything else in it is different. 0: nothing is known yet.
+    /// Its number: another one whenever anything that flows depend on is different. 0: nothing is known yet.
     pub generation: u32,
     /// Every configured uplink, at its [`UplinkId`].
     pub uplinks: Vec<Uplink>,
@@ -174,6 +174,17 @@ impl Snapshot {
         self.uplinks.get(id.index())
     }
 
+    /// Whether flows need not know one from the other: at most the daemon waits for other answers.
+    #[must_use]
+    pub fn is_same_for_flows(&self, other: &Self) -> bool {
+        let mut like_other = self.clone();
+        like_other.generation = other.generation;
+        for (uplink, theirs) in like_other.uplinks.iter_mut().zip(&other.uplinks) {
+            uplink.dhcp = theirs.dhcp;
+        }
+        like_other == *other
+    }
+
     /// The LAN-side port with this id, if it is there.
     #[must_use]
     pub fn lan(&self, id: LanId) -> Option<&Lan> {
@@ -184,6 +195,28 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flows_do_not_mind_what_the_daemon_waits_for() {
+        let uplink = |address, dhcp| Uplink {
+            id: UplinkId(0),
+            name: "dsl1".into(),
+            interface: None,
+            availability: Availability::Usable,
+            external: Some(address),
+            mtu: 1_500,
+            weight: NonZeroU32::MIN,
+            next_hop: None,
+            dhcp,
+        };
+        let (first, second) = (Ipv4Addr::new(100, 64, 7, 9), Ipv4Addr::new(100, 64, 7, 10));
+        let snapshot = |uplinks| Snapshot { uplinks, ..Snapshot::default() };
+        let quiet = snapshot(vec![uplink(first, DhcpAnswers::Unwanted)]);
+        let renewing = Snapshot { generation: 7, ..snapshot(vec![uplink(first, DhcpAnswers::Awaited)]) };
+        assert!(quiet.is_same_for_flows(&renewing));
+        assert!(!quiet.is_same_for_flows(&snapshot(vec![uplink(second, DhcpAnswers::Unwanted)])));
+        assert!(!quiet.is_same_for_flows(&snapshot(Vec::new())));
+    }
 
     #[test]
     fn both_ports_of_a_media_stream_have_one_owner() {
