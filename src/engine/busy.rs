@@ -11,7 +11,14 @@ use crate::placement::UplinkId;
 impl Worker {
     /// To be called after a packet of the flow was followed, `packets` as the wire counts: lets a flow that is busy into
     /// the shortcut, and one that is no longer plain out of it.
+    #[inline]
     pub(super) fn review_shortcut(&mut self, context: Context<'_>, id: FlowId, packets: u64) {
+        if self.shortcuts.is_some() {
+            self.review(context, id, packets);
+        }
+    }
+
+    fn review(&mut self, context: Context<'_>, id: FlowId, packets: u64) {
         let Some(shortcuts) = &mut self.shortcuts else { return };
         let record = self.table.record_mut(id);
         if record.has(FLAG_SHORTCUT) {

@@ -100,7 +100,7 @@ impl Worker {
         if parsed.ip.destination != quoted.ip.source {
             return Err(DropReason::IcmpNoFlow);
         }
-        let id = self.find_live(context.now, &key).ok_or(DropReason::IcmpNoFlow)?;
+        let id = self.find_live(context, &key).ok_or(DropReason::IcmpNoFlow)?;
         let body = &self.table.record(id).body;
         let uplink = context.snapshot.uplink(UplinkId(body.uplink)).ok_or(DropReason::UplinkDown)?;
         let external = uplink.external.ok_or(DropReason::UplinkDown)?;
@@ -153,7 +153,7 @@ impl Worker {
         let internal = self.mappings.internal(mapping).ok_or(DropReason::IcmpNoFlow)?;
         let remote = EndpointV4 { address: quoted.ip.destination, port: quoted.destination_port };
         let key = FlowKey { protocol: quoted.protocol, internal, remote };
-        let id = self.find_live(context.now, &key).ok_or(DropReason::IcmpNoFlow)?;
+        let id = self.find_live(context, &key).ok_or(DropReason::IcmpNoFlow)?;
         let body = &self.table.record(id).body;
         if body.uplink != uplink.0 || body.external_port != mapping.external_port {
             return Err(DropReason::IcmpNoFlow);

@@ -34,20 +34,21 @@ impl Worker {
         if packet.ethertype() == Some(ETHERTYPE_ARP) {
             return Verdict::Daemon(uplink_id);
         }
-        let parsed = match parse::parse(packet, Way::Inbound) {
+        let parsed = parse::parse(packet, Way::Inbound);
+        let parsed = match &parsed {
             Ok(parsed) => parsed,
-            Err(reason) => return Verdict::Drop(reason),
+            &Err(reason) => return Verdict::Drop(reason),
         };
         let Some((uplink, external)) = addressed(context.snapshot, uplink_id, parsed.ip.destination) else {
             return unasked(context.snapshot, uplink_id, &parsed.content);
         };
-        let (protocol, ports, segment) = match parsed.content {
-            Content::Flow { protocol, ports, segment } => (protocol, ports, segment),
-            Content::LaterFragment(protocol) => match ports {
+        let (protocol, ports, segment) = match &parsed.content {
+            &Content::Flow { protocol, ports, ref segment } => (protocol, ports, segment.as_ref()),
+            &Content::LaterFragment(protocol) => match ports {
                 Some(ports) => (protocol, ports, None),
                 None => return Verdict::Drop(DropReason::FragmentDropped),
             },
-            Content::IcmpError => return self.inbound_error(context, uplink_id, &parsed, packet),
+            Content::IcmpError => return self.inbound_error(context, uplink_id, parsed, packet),
         };
         if let Err(owner) = self.check_owner(ports.destination) {
             return Verdict::Handoff(owner);
@@ -60,7 +61,7 @@ impl Worker {
         };
         let remote = EndpointV4 { address: parsed.ip.source, port: ports.source };
         let flow = FlowPacket { key: FlowKey { protocol, internal, remote }, parsed, segment };
-        let id = match self.find_live(context.now, &flow.key) {
+        let id = match self.find_live(context, &flow.key) {
             Some(id) => id,
             None => match self.open_inbound(context, mapping, &flow) {
                 Ok(id) => id,
@@ -78,13 +79,13 @@ impl Worker {
             return Verdict::Drop(DropReason::SendFailed);
         };
         let hop = Hop::of(lan.id);
-        if hop.is_last(&parsed) {
-            self.refuse_remote(context, (uplink, external), (packet, &parsed), ErrorKind::TimeExceeded, out);
+        if hop.is_last(parsed) {
+            self.refuse_remote(context, (uplink, external), (packet, parsed), ErrorKind::TimeExceeded, out);
             return Verdict::Drop(DropReason::TtlExceeded);
         }
-        if parsed.longest_piece(packet.vnet.segmentation) > usize::from(lan.mtu) && !may_cut(packet, &parsed) {
+        if parsed.longest_piece(packet.vnet.segmentation) > usize::from(lan.mtu) && !may_cut(packet, parsed) {
             let kind = ErrorKind::FragmentationNeeded { mtu: lan.mtu };
-            self.refuse_remote(context, (uplink, external), (packet, &parsed), kind, out);
+            self.refuse_remote(context, (uplink, external), (packet, parsed), kind, out);
             return Verdict::Drop(DropReason::TooBig);
         }
         if let Err(reason) = self.follow_inbound(context, id, &flow, packet) {
@@ -97,7 +98,7 @@ impl Worker {
 
         // 8. Link header. 9. Send.
         write_lan_header(packet, lan, host);
-        finish(packet, &parsed, lan.mtu, Egress::Lan(lan.id), out)
+        finish(packet, parsed, lan.mtu, Egress::Lan(lan.id), out)
     }
 
     /// Makes a flow for somebody whom the host has not sent to, if the filter lets him in (RFC 4787 section 5).
@@ -105,7 +106,7 @@ impl Worker {
         &mut self,
         context: Context<'_>,
         mapping: Mapping,
-        flow: &FlowPacket,
+        flow: &FlowPacket<'_>,
     ) -> Result<FlowId, DropReason> {
         if self.settings.filtering == Filtering::AddressAndPort {
             return Err(DropReason::Filtered);
@@ -116,7 +117,7 @@ impl Worker {
         let mut record = FlowV4::new(flow.key);
         if mapping.protocol == Protocol::Tcp {
             let segment = flow.segment.ok_or(DropReason::FragmentDropped)?;
-            record.body.tcp = TcpTracker::open(&segment, false).ok_or(DropReason::TcpNoConnection)?;
+            record.body.tcp = TcpTracker::open(segment, false).ok_or(DropReason::TcpNoConnection)?;
         }
         // The kernel knows the way to the host; once that answers, so does the record.
         record.body.lan = LanId::TUN.0;
@@ -134,7 +135,7 @@ impl Worker {
         &mut self,
         context: Context<'_>,
         id: FlowId,
-        flow: &FlowPacket,
+        flow: &FlowPacket<'_>,
         packet: &PacketBuffer,
     ) -> Result<(), DropReason> {
         let record = self.table.record_mut(id);

@@ -23,10 +23,10 @@ use crate::wire::{AddressField, Ipv4, PacketBuffer, Segmentation, TcpFlags, TcpS
 pub(super) const PLAIN_HEADERS: u16 = 40;
 
 /// A packet of a flow, read.
-pub(super) struct FlowPacket {
+pub(super) struct FlowPacket<'a> {
     pub(super) key: FlowKey,
-    pub(super) parsed: Parsed,
-    pub(super) segment: Option<TcpSegment>,
+    pub(super) parsed: &'a Parsed,
+    pub(super) segment: Option<&'a TcpSegment>,
 }
 
 impl Worker {
@@ -40,24 +40,25 @@ impl Worker {
         out: &mut Outbox,
     ) -> Verdict {
         // 2. Read it.
-        let parsed = match parse::parse(packet, Way::Outbound) {
+        let parsed = parse::parse(packet, Way::Outbound);
+        let parsed = match &parsed {
             Ok(parsed) => parsed,
-            Err(reason) => return Verdict::Drop(reason),
+            &Err(reason) => return Verdict::Drop(reason),
         };
-        let (protocol, ports, segment) = match parsed.content {
-            Content::Flow { protocol, ports, segment } => (protocol, ports, segment),
-            Content::LaterFragment(protocol) => match ports_of_fragment {
+        let (protocol, ports, segment) = match &parsed.content {
+            &Content::Flow { protocol, ports, ref segment } => (protocol, ports, segment.as_ref()),
+            &Content::LaterFragment(protocol) => match ports_of_fragment {
                 Some(ports) => (protocol, ports, None),
                 None => return Verdict::Drop(DropReason::FragmentDropped),
             },
-            Content::IcmpError => return self.outbound_error(context, &parsed, packet),
+            Content::IcmpError => return self.outbound_error(context, parsed, packet),
         };
         if let Err(owner) = self.check_owner(ports.source) {
             return Verdict::Handoff(owner);
         }
         let hop = Hop::of(lan);
-        if hop.is_last(&parsed) {
-            self.refuse_host(context, lan, (packet, &parsed), ErrorKind::TimeExceeded, out);
+        if hop.is_last(parsed) {
+            self.refuse_host(context, lan, (packet, parsed), ErrorKind::TimeExceeded, out);
             return Verdict::Drop(DropReason::TtlExceeded);
         }
         let key = FlowKey {
@@ -68,11 +69,11 @@ impl Worker {
         let flow = FlowPacket { key, parsed, segment };
 
         // 3. Look the flow up; 4. or make it.
-        let known = self.find_live(context.now, &key).filter(|&id| !self.is_left_behind(context, id, segment));
+        let known = self.find_live(context, &key).filter(|&id| !self.is_left_behind(context, id, segment));
         let id = match known.map_or_else(|| self.open_outbound(context, &flow), Ok) {
             Ok(id) => id,
             Err(reason) => {
-                self.explain_refusal(context, lan, reason, (packet, &parsed), out);
+                self.explain_refusal(context, lan, reason, (packet, parsed), out);
                 return Verdict::Drop(reason);
             }
         };
@@ -82,9 +83,9 @@ impl Worker {
         let Some((uplink, external)) = usable(context.snapshot, uplink_id) else {
             return Verdict::Drop(DropReason::UplinkDown);
         };
-        if parsed.longest_piece(packet.vnet.segmentation) > usize::from(uplink.mtu) && !may_cut(packet, &parsed) {
+        if parsed.longest_piece(packet.vnet.segmentation) > usize::from(uplink.mtu) && !may_cut(packet, parsed) {
             let kind = ErrorKind::FragmentationNeeded { mtu: uplink.mtu };
-            self.refuse_host(context, lan, (packet, &parsed), kind, out);
+            self.refuse_host(context, lan, (packet, parsed), kind, out);
             return Verdict::Drop(DropReason::TooBig);
         }
         if let Err(reason) = self.follow_outbound(context, id, lan, &flow, packet) {
@@ -104,12 +105,12 @@ impl Worker {
         if !write_uplink_header(packet, uplink) {
             return Verdict::Drop(DropReason::UplinkDown);
         }
-        finish(packet, &parsed, uplink.mtu, Egress::Uplink(uplink_id), out)
+        finish(packet, parsed, uplink.mtu, Egress::Uplink(uplink_id), out)
     }
 
     /// Whether a SYN finds the record of a connection that is over, on a line that takes no new ones: the record is
     /// forgotten, and the new connection gets a line like any other.
-    fn is_left_behind(&mut self, context: Context<'_>, id: FlowId, segment: Option<TcpSegment>) -> bool {
+    fn is_left_behind(&mut self, context: Context<'_>, id: FlowId, segment: Option<&TcpSegment>) -> bool {
         if !segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN)) {
             return false;
         }
@@ -123,13 +124,13 @@ impl Worker {
     }
 
     /// Makes a flow for the first packet of a connection: an uplink, a mapping, a record.
-    fn open_outbound(&mut self, context: Context<'_>, flow: &FlowPacket) -> Result<FlowId, DropReason> {
+    fn open_outbound(&mut self, context: Context<'_>, flow: &FlowPacket<'_>) -> Result<FlowId, DropReason> {
         let key = flow.key;
-        check_route(context.snapshot, &flow.parsed)?;
+        check_route(context.snapshot, flow.parsed)?;
         let mut record = FlowV4::new(key);
         if key.protocol == Protocol::Tcp {
             let segment = flow.segment.ok_or(DropReason::FragmentDropped)?;
-            record.body.tcp = TcpTracker::open(&segment, false).ok_or(DropReason::TcpNoConnection)?;
+            record.body.tcp = TcpTracker::open(segment, false).ok_or(DropReason::TcpNoConnection)?;
         }
         if self.table.len() >= self.table.capacity() {
             return Err(DropReason::TableFull);
@@ -165,7 +166,7 @@ impl Worker {
         context: Context<'_>,
         id: FlowId,
         lan: LanId,
-        flow: &FlowPacket,
+        flow: &FlowPacket<'_>,
         packet: &PacketBuffer,
     ) -> Result<(), DropReason> {
         let record = self.table.record_mut(id);
@@ -245,13 +246,13 @@ pub(super) fn may_cut(packet: &PacketBuffer, parsed: &Parsed) -> bool {
 /// Stages 6 and 7 of both directions: the endpoint, the time to live, and the maximum segment size of a SYN.
 pub(super) fn rewrite(
     packet: &mut PacketBuffer,
-    flow: &FlowPacket,
+    flow: &FlowPacket<'_>,
     (field, old_address): (AddressField, std::net::Ipv4Addr),
     new: EndpointV4,
     mtu: u16,
     hop: Hop,
 ) {
-    let (checksum, headers) = (packet.vnet.checksum, &flow.parsed);
+    let (checksum, headers) = (packet.vnet.checksum, flow.parsed);
     let transport = if headers.transport_header_length > 0 { Transport::Present(checksum) } else { Transport::Absent };
     let bytes = packet.packet_mut();
     let change = (old_address, new);

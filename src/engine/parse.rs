@@ -81,11 +81,12 @@ pub(super) fn parse(packet: &mut PacketBuffer, way: Way) -> Result<Parsed, DropR
         None if packet.packet().first().is_some_and(|first| first >> 4 == 6) => return Err(DropReason::Ipv6),
         None => {}
     }
-    let ip = Ipv4::parse(packet.packet()).map_err(|error| match error {
-        Ipv4Error::Malformed => DropReason::MalformedIp,
-        Ipv4Error::BadChecksum => DropReason::BadIpChecksum,
-        Ipv4Error::SourceRoute => DropReason::SourceRoute,
-    })?;
+    let ip = match Ipv4::parse(packet.packet()) {
+        Ok(ip) => ip,
+        Err(Ipv4Error::Malformed) => return Err(DropReason::MalformedIp),
+        Err(Ipv4Error::BadChecksum) => return Err(DropReason::BadIpChecksum),
+        Err(Ipv4Error::SourceRoute) => return Err(DropReason::SourceRoute),
+    };
     packet.set_length(ip.total_length);
     let transport = &packet.packet()[ip.header_length..];
     let (content, transport_header_length) = parse_transport(&ip, transport, way)?;

@@ -140,7 +140,9 @@ impl Shortcuts {
         for ((place, peer), (key, action)) in [(out, back), (back, out)].into_iter().zip(ways) {
             self.table.write(place, peer, *key, action);
         }
-        [out, back].into_iter().for_each(|place| self.table.start(place, generation));
+        for (place, (key, _)) in [out, back].into_iter().zip(ways) {
+            self.table.start(place, *key, generation);
+        }
         Some([out, back])
     }
 

@@ -60,11 +60,13 @@ pub struct Worker {
     next_sweep: Timestamp,
 }
 
-/// What stays the same while a batch is handled.
+/// What is known before a packet is read.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) now: Timestamp,
     pub(super) snapshot: &'a Snapshot,
+    /// Where the packet's flow is, if the guess is right.
+    pub(super) likely: Option<FlowId>,
 }
 
 /// What becomes of a packet.
@@ -140,7 +142,7 @@ impl Worker {
         batch: &mut Vec<PacketBuffer>,
         out: &mut Outbox,
     ) {
-        self.handle_batch(Context { now, snapshot }, Ingress::Lan(lan), batch, out);
+        self.handle_batch(Context { now, snapshot, likely: None }, Ingress::Lan(lan), batch, out);
     }
 
     /// Handles packets that came from an uplink, and empties `batch`.
@@ -152,7 +154,7 @@ impl Worker {
         batch: &mut Vec<PacketBuffer>,
         out: &mut Outbox,
     ) {
-        self.handle_batch(Context { now, snapshot }, Ingress::Uplink(uplink), batch, out);
+        self.handle_batch(Context { now, snapshot, likely: None }, Ingress::Uplink(uplink), batch, out);
     }
 
     fn handle_batch(
@@ -162,12 +164,15 @@ impl Worker {
         batch: &mut Vec<PacketBuffer>,
         out: &mut Outbox,
     ) {
-        self.warm_up(ingress, batch);
-        for packet in batch.drain(..) {
-            if parse::is_fragment(packet.packet()) {
-                self.handle_fragment(context, ingress, packet, out);
-            } else {
-                self.handle_packet(context, ingress, None, packet, out);
+        while !batch.is_empty() {
+            let mut guesses = self.warm_up(ingress, batch);
+            for (at, packet) in batch.drain(..guesses.packets()).enumerate() {
+                let context = Context { likely: self.likely(&mut guesses, at), ..context };
+                if parse::is_fragment(packet.packet()) {
+                    self.handle_fragment(context, ingress, packet, out);
+                } else {
+                    self.handle_packet(context, ingress, None, packet, out);
+                }
             }
         }
     }
@@ -175,7 +180,7 @@ impl Worker {
     /// Handles a packet that another worker received and this one owns.
     pub fn handle_handoff(&mut self, now: Timestamp, snapshot: &Snapshot, handoff: Handoff, out: &mut Outbox) {
         let ports = handoff.ports.map(|(source, destination)| Ports { source, destination });
-        self.handle_packet(Context { now, snapshot }, handoff.ingress, ports, handoff.packet, out);
+        self.handle_packet(Context { now, snapshot, likely: None }, handoff.ingress, ports, handoff.packet, out);
     }
 
     /// One packet from any side, to its end. `ports` are those of its datagram, for a fragment.
@@ -264,15 +269,15 @@ impl Worker {
     pub(super) fn track(
         record: &mut FlowV4,
         direction: Direction,
-        segment: Option<TcpSegment>,
+        segment: Option<&TcpSegment>,
     ) -> Result<Duration, DropReason> {
         let Some(segment) = segment else {
             return Ok(lifetime(record));
         };
-        match record.body.tcp.observe(direction, &segment) {
+        match record.body.tcp.observe(direction, segment) {
             TcpVerdict::Forward => Ok(record.body.tcp.timeout()),
             TcpVerdict::Reopen => {
-                record.body.tcp = TcpTracker::open(&segment, false).ok_or(DropReason::TcpNoConnection)?;
+                record.body.tcp = TcpTracker::open(segment, false).ok_or(DropReason::TcpNoConnection)?;
                 record.body.flags &= !(FLAG_REPLIED | FLAG_INBOUND);
                 if direction == Direction::Reply {
                     record.body.flags |= FLAG_INBOUND;
@@ -313,15 +318,15 @@ impl Worker {
     }
 
     /// Finds a live flow. One that has expired is forgotten here and now.
-    pub(super) fn find_live(&mut self, now: Timestamp, key: &FlowKey) -> Option<FlowId> {
-        let id = self.table.find(key)?;
+    pub(super) fn find_live(&mut self, context: Context<'_>, key: &FlowKey) -> Option<FlowId> {
+        let id = self.table.find_near(context.likely, key)?;
         if self.table.record(id).has(FLAG_SHORTCUT) {
             self.catch_up(id);
         }
-        if self.table.record(id).body.expires > Tick::at(now) {
+        if self.table.record(id).body.expires > Tick::at(context.now) {
             return Some(id);
         }
-        self.end_flow(now, id);
+        self.end_flow(context.now, id);
         None
     }
 

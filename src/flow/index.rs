@@ -28,11 +28,7 @@ impl Bucket {
 
     /// The places whose tag is `tag`.
     fn places_with(&self, tag: u8) -> Places {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = self.tags;
-        let first = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        // What is beyond the last place differs from every tag.
-        let rest = u64::from(u32::from_le_bytes([i, j, k, l])) | u64::from_ne_bytes([!tag; 8]) << 32;
-        Places { first: bytes_equal(first, tag), rest: bytes_equal(rest, tag) }
+        Places(bytes_equal(u128::from_le_bytes(self.tags), tag) & ALL_PLACES)
     }
 
     fn pushed_past(&self) -> u32 {
@@ -44,28 +40,27 @@ impl Bucket {
     }
 }
 
+/// The bytes of a bucket's tags that are places.
+const ALL_PLACES: u128 = (1 << (8 * PLACES)) - 1;
+
 /// Places of a bucket, in ascending order: the highest bit of a byte for each.
 #[derive(Clone, Copy, Debug)]
-struct Places {
-    first: u64,
-    rest: u64,
-}
+struct Places(u128);
 
 impl Iterator for Places {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        let (word, start) = if self.first != 0 { (&mut self.first, 0) } else { (&mut self.rest, 8) };
-        let place = (*word != 0).then(|| start + word.trailing_zeros() as usize / 8)?;
-        *word &= *word - 1;
+        let place = (self.0 != 0).then(|| self.0.trailing_zeros() as usize / 8)?;
+        self.0 &= self.0 - 1;
         Some(place)
     }
 }
 
 /// The highest bit of every byte of `word` that equals `byte`.
-const fn bytes_equal(word: u64, byte: u8) -> u64 {
-    const LOW_BITS: u64 = u64::from_ne_bytes([0x7f; 8]);
-    let difference = word ^ u64::from_ne_bytes([byte; 8]);
+const fn bytes_equal(word: u128, byte: u8) -> u128 {
+    const LOW_BITS: u128 = u128::from_ne_bytes([0x7f; 16]);
+    let difference = word ^ u128::from_ne_bytes([byte; 16]);
     !(((difference & LOW_BITS) + LOW_BITS) | difference | LOW_BITS)
 }
 

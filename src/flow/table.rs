@@ -66,6 +66,12 @@ impl FlowTable {
         self.slab.len()
     }
 
+    /// Finds a flow as [`Self::find`] does, and looks first where [`Self::prefetch_record`] said it would be.
+    #[must_use]
+    pub fn find_near(&self, likely: Option<FlowId>, key: &FlowKey) -> Option<FlowId> {
+        likely.filter(|&id| self.record(id).is_for(key)).or_else(|| self.find(key))
+    }
+
     fn hash_of(&self, key: &FlowKey) -> u64 {
         let addresses = u64::from(u32::from(key.internal.address)) << 32 | u64::from(u32::from(key.remote.address));
         let ports =
@@ -88,13 +94,14 @@ impl FlowTable {
         hash
     }
 
-    /// Asks for the record that [`Self::find`] will most likely find.
-    pub fn prefetch_record(&self, hash: u64) {
-        if let Some(record) = self.index.likely(hash).and_then(|at| self.slab.get(at as usize)) {
-            prefetch(record);
-            // Records lie across two cache lines, or three.
-            prefetch(&record.remote);
-        }
+    /// Asks for the record that [`Self::find`] will most likely find, and says which it is.
+    pub fn prefetch_record(&self, hash: u64) -> Option<FlowId> {
+        let at = self.index.likely(hash)?;
+        let record = self.slab.get(at as usize)?;
+        prefetch(record);
+        // Records lie across two cache lines, or three.
+        prefetch(&record.remote);
+        Some(FlowId(at))
     }
 
     /// Adds a flow whose key is not in the table; `None` when the table is full, or the record is no flow's.

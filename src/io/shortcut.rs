@@ -15,7 +15,7 @@ use std::io;
 
 use crate::engine::shortcut::table::{
     BYTES, CHANGES_PORT, COUNTS_HOP, DECISION_BYTES, DECISIONS, ENTRIES, ENTRIES_BYTES, ENTRY_BYTES, GENERATION,
-    LEAVES_BY_TUN, MOST_PROCESSORS, SET_BITS, ShortcutTable, WAYS, field,
+    LEAVES_BY_TUN, MOST_PROCESSORS, SET_BITS, ShortcutTable, TAGS, TAGS_BYTES, WAYS, field,
 };
 use crate::flow::tcp::MORE_PAST;
 use crate::sys::affinity;
@@ -191,24 +191,33 @@ impl Shortcut {
         program.apply(ExclusiveOr, R4, R2);
         program.set(R5, second);
         program.apply(Multiply, R4, R5);
+        // R5: the tag, R0: the set, R1: its tags, R7: its entries.
+        program.copy(R5, R4);
+        program.apply(Or, R5, 1);
         program.apply(ShiftRight, R4, (u64::BITS - SET_BITS).cast_signed());
+        program.copy(R0, R4);
+        program.apply(Multiply, R0, TAGS_BYTES as i32);
+        program.set_address(R1, &self.map, TAGS as u32);
+        program.apply(Add, R1, R0);
         program.apply(Multiply, R4, (WAYS * ENTRY_BYTES) as i32);
         program.set_address(R7, &self.map, ENTRIES as u32);
         program.apply(Add, R7, R4);
-        let found = program.label();
-        for way in 0..WAYS {
-            let other = program.label();
-            if way > 0 {
-                program.apply(Add, R7, ENTRY_BYTES as i32);
-            }
-            program.load(Size::Double, R1, R7, field::ADDRESSES);
-            program.jump_if_64(R1, NotEqual, R3, other);
-            program.load(Size::Double, R1, R7, field::REST);
-            program.jump_if_64(R1, Equal, R2, found);
-            program.place(other);
+        let (found, ways) = (program.label(), [(); WAYS].map(|()| program.label()));
+        for (offset, way) in (0..).step_by(8).zip(ways) {
+            program.load(Size::Double, R0, R1, offset);
+            program.jump_if_64(R0, Equal, R5, way);
         }
         program.jump(miss);
+        for (offset, way) in (0..).step_by(ENTRY_BYTES).zip(ways) {
+            program.place(way);
+            program.apply(Add, R7, offset);
+            program.jump(found);
+        }
         program.place(found);
+        program.load(Size::Double, R1, R7, field::ADDRESSES);
+        program.jump_if_64(R1, NotEqual, R3, miss);
+        program.load(Size::Double, R1, R7, field::REST);
+        program.jump_if_64(R1, NotEqual, R2, miss);
     }
 
     fn check_life(&self, program: &mut Assembler, miss: Label) {

@@ -21,6 +21,7 @@ const RANDOM_TRIES: u32 = 24;
 pub struct PortSlice {
     worker: WorkerId,
     workers: u8,
+    slots: usize,
 }
 
 impl PortSlice {
@@ -31,20 +32,20 @@ impl PortSlice {
     #[must_use]
     pub fn new(worker: WorkerId, workers: u8) -> Self {
         assert!(workers > 0, "a router has a worker");
-        Self { worker, workers }
+        Self { worker, workers, slots: (1_usize << 15).div_ceil(workers.into()) * 2 }
     }
 
     /// Slots in the slice: pairs of ports dealt out in turn.
     #[must_use]
     pub fn slots(self) -> usize {
-        (1_usize << 15).div_ceil(self.workers.into()) * 2
+        self.slots
     }
 
     /// The slot of a port; `None` when another worker owns it.
     #[must_use]
     pub fn slot(self, port: u16) -> Option<usize> {
         (owner_of_port(port, self.workers) == self.worker)
-            .then(|| usize::from(port >> 1) / usize::from(self.workers) * 2 + usize::from(port & 1))
+            .then(|| usize::from((port >> 1) / u16::from(self.workers)) * 2 + usize::from(port & 1))
     }
 
     /// The port in a slot; `None` where the last round of dealing had none left for this worker.

@@ -31,9 +31,9 @@ pub const ETHERNET_LENGTH: usize = 14;
 
 /// One packet and the room around it.
 pub struct PacketBuffer {
-    bytes: Box<[u8]>,
-    length: usize,
-    link_length: usize,
+    bytes: Box<[u8; CAPACITY]>,
+    length: u16,
+    link_length: u16,
     /// Offload metadata, relative to the IP header.
     pub vnet: VnetHeader,
     /// Bytes of the IP and layer-4 headers together. Whoever queues a super-packet for sending must have set it.
@@ -56,8 +56,9 @@ impl PacketBuffer {
     /// An empty buffer. Allocates.
     #[must_use]
     pub fn new() -> Self {
+        let bytes = vec![0; CAPACITY].into_boxed_slice();
         Self {
-            bytes: vec![0; CAPACITY].into_boxed_slice(),
+            bytes: bytes.try_into().expect("as long as it was made"),
             length: 0,
             link_length: 0,
             vnet: VnetHeader::default(),
@@ -68,18 +69,19 @@ impl PacketBuffer {
     /// The IP packet.
     #[must_use]
     pub fn packet(&self) -> &[u8] {
-        &self.bytes[HEADROOM..HEADROOM + self.length]
+        &self.bytes[HEADROOM..HEADROOM + self.length()]
     }
 
     /// The IP packet, to be rewritten in place.
     pub fn packet_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[HEADROOM..HEADROOM + self.length]
+        let length = self.length();
+        &mut self.bytes[HEADROOM..HEADROOM + length]
     }
 
     /// Bytes of the IP packet.
     #[must_use]
     pub fn length(&self) -> usize {
-        self.length
+        self.length.into()
     }
 
     /// Sets the length of the IP packet, to cut trailing padding or before a packet is written here.
@@ -87,8 +89,7 @@ impl PacketBuffer {
     /// # Panics
     /// When `length` exceeds [`LONGEST_PACKET`].
     pub fn set_length(&mut self, length: usize) {
-        assert!(length <= LONGEST_PACKET, "an IP packet has at most 65,535 bytes");
-        self.length = length;
+        self.length = u16::try_from(length).expect("an IP packet has at most 65,535 bytes");
     }
 
     /// Replaces the packet by a copy of `packet`, with no link header and a complete checksum.
@@ -116,9 +117,9 @@ impl PacketBuffer {
         let start = HEADROOM - link_length - VNET_LENGTH;
         let mut header = [0; VNET_LENGTH];
         header.copy_from_slice(&self.bytes[start..start + VNET_LENGTH]);
-        self.link_length = link_length;
-        self.length = received.saturating_sub(VNET_LENGTH + link_length).min(LONGEST_PACKET);
-        match VnetHeader::decode(&header, u16::try_from(link_length).unwrap_or(0)) {
+        self.link_length = link_length as u16;
+        self.length = u16::try_from(received.saturating_sub(VNET_LENGTH + link_length)).unwrap_or(u16::MAX);
+        match VnetHeader::decode(&header, self.link_length) {
             Ok(vnet) => {
                 self.vnet = vnet;
                 Ok(())
@@ -134,7 +135,7 @@ impl PacketBuffer {
     /// The link header: empty, or [`ETHERNET_LENGTH`] bytes.
     #[must_use]
     pub fn link_header(&self) -> &[u8] {
-        &self.bytes[HEADROOM - self.link_length..HEADROOM]
+        &self.bytes[HEADROOM - usize::from(self.link_length)..HEADROOM]
     }
 
     /// Source address of the Ethernet header; zero when there is none.
@@ -155,17 +156,16 @@ impl PacketBuffer {
 
     /// Replaces the link header. `header` is at most [`HEADROOM`] less the virtio header: 54 bytes.
     pub fn set_link_header(&mut self, header: &[u8]) {
-        self.link_length = header.len();
         self.bytes[HEADROOM - header.len()..HEADROOM].copy_from_slice(header);
+        self.link_length = header.len() as u16;
     }
 
     /// The whole frame as a port with virtio headers sends it: virtio header, link header, packet.
     pub fn frame_to_send(&mut self) -> &[u8] {
-        let start = HEADROOM - self.link_length - VNET_LENGTH;
-        let link_length = u16::try_from(self.link_length).unwrap_or(0);
-        let header = self.vnet.encode(link_length, link_length + self.header_length);
+        let start = HEADROOM - usize::from(self.link_length) - VNET_LENGTH;
+        let header = self.vnet.encode(self.link_length, self.link_length + self.header_length);
         self.bytes[start..start + VNET_LENGTH].copy_from_slice(&header);
-        &self.bytes[start..HEADROOM + self.length]
+        &self.bytes[start..HEADROOM + self.length()]
     }
 }
 

@@ -31,13 +31,13 @@ pub fn sum_of_header(header: &[u8; 20]) -> u32 {
 /// The checksum field for a partial sum, or for several added.
 #[must_use]
 pub fn finish(partial: u32) -> u16 {
-    !fold(u64::from(partial))
+    !fold_word(partial)
 }
 
 /// What a field holds while its checksum is unfinished: the sum itself, without complement.
 #[must_use]
 pub fn unfinished(partial: u32) -> u16 {
-    fold(u64::from(partial))
+    fold_word(partial)
 }
 
 /// The checksum field of the IPv4 header `bytes`, whose own checksum field is zero.
@@ -86,12 +86,14 @@ impl Delta {
     }
 
     /// An address, which is part of the pseudo-header.
+    #[inline]
     pub fn replace_address(&mut self, old: IpAddr, new: IpAddr) {
         self.pseudo_header += replacement(sum_of_address(old), sum_of_address(new));
     }
 
     /// Any other 16-bit word at an even distance from the start of what is summed: a port, an ICMP identifier, the
     /// word of the IPv4 header that holds the time to live.
+    #[inline]
     pub fn replace_word(&mut self, old: u16, new: u16) {
         self.rest += replacement(u32::from(old), u32::from(new));
     }
@@ -106,28 +108,31 @@ impl Delta {
     }
 
     /// The new value of a finished checksum field that held `field`.
+    #[inline]
     #[must_use]
     pub fn apply_complete(self, field: u16) -> u16 {
         // RFC 1624 equation 3: HC' = ~(~HC + ~m + m').
-        !fold(u64::from(!field) + u64::from(self.pseudo_header) + u64::from(self.rest))
+        !fold_word(u32::from(!field) + self.pseudo_header + self.rest)
     }
 
     /// The same for UDP: zero means "no checksum" and stays, and no other value becomes zero.
+    #[inline]
     #[must_use]
     pub fn apply_udp(self, field: u16) -> u16 {
         if field == 0 { 0 } else { never_zero(self.apply_complete(field)) }
     }
 
     /// The new value of an unfinished checksum field: whoever finishes it sums the new ports himself.
+    #[inline]
     #[must_use]
     pub fn apply_unfinished(self, field: u16) -> u16 {
-        fold(u64::from(field) + u64::from(self.pseudo_header))
+        fold_word(u32::from(field) + self.pseudo_header)
     }
 }
 
 /// ~m + m' of one replaced value, small enough that thousands of them can be added.
 fn replacement(old: u32, new: u32) -> u32 {
-    u32::from(!fold(u64::from(old))) + u32::from(fold(u64::from(new)))
+    u32::from(!fold_word(old)) + u32::from(fold_word(new))
 }
 
 fn sum_of_address(address: IpAddr) -> u32 {
@@ -149,10 +154,13 @@ const fn never_zero(field: u16) -> u16 {
 const fn fold(sum: u64) -> u16 {
     let sum = (sum >> 32) + (sum & 0xffff_ffff);
     let sum = (sum >> 32) + (sum & 0xffff_ffff);
+    fold_word(sum as u32)
+}
+
+/// The same for a sum of 32 bits, which two steps fold.
+const fn fold_word(sum: u32) -> u16 {
     let sum = (sum >> 16) + (sum & 0xffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    sum as u16
+    ((sum >> 16) + sum) as u16
 }
 
 #[cfg(test)]

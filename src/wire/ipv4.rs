@@ -62,6 +62,8 @@ impl Ipv4 {
     ///
     /// # Errors
     /// When the header is malformed, its checksum is wrong, or it is source-routed.
+    // In line, so that the fields stay in registers: whoever copies them from memory waits for the stores to get there.
+    #[inline(always)]
     pub fn parse(packet: &[u8]) -> Result<Self, Ipv4Error> {
         let parsed = Self::parse_fields(packet)?;
         if parsed.total_length > packet.len() {
@@ -95,6 +97,7 @@ impl Ipv4 {
         Ok(parsed)
     }
 
+    #[inline(always)]
     fn parse_fields(packet: &[u8]) -> Result<Self, Ipv4Error> {
         let fixed: &[u8; HEADER_LENGTH] = packet.first_chunk().ok_or(Ipv4Error::Malformed)?;
         let half = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
@@ -173,6 +176,7 @@ impl AddressField {
 }
 
 /// Replaces an address and mends the header's checksum (RFC 1624). `packet` starts with a header that was parsed.
+#[inline]
 pub fn replace_address(packet: &mut [u8], field: AddressField, address: Ipv4Addr) {
     let at = field.offset();
     let old = Ipv4Addr::new(packet[at], packet[at + 1], packet[at + 2], packet[at + 3]);
@@ -183,6 +187,7 @@ pub fn replace_address(packet: &mut [u8], field: AddressField, address: Ipv4Addr
 }
 
 /// Takes one from the time to live and mends the checksum. The time to live must be above zero.
+#[inline]
 pub fn decrement_ttl(packet: &mut [u8]) {
     let old = u16::from_be_bytes([packet[8], packet[9]]);
     let new = old.wrapping_sub(0x0100);

@@ -38,6 +38,8 @@ impl Tcp {
     ///
     /// # Errors
     /// When it is too short or its data offset is out of bounds.
+    // In line for the reason that IPv4's is.
+    #[inline(always)]
     pub fn parse(transport: &[u8]) -> Result<Self, Malformed> {
         let fixed: &[u8; HEADER_LENGTH] = transport.first_chunk().ok_or(Malformed)?;
         let header_length = usize::from(fixed[12] >> 4) * 4;
@@ -46,16 +48,17 @@ impl Tcp {
         }
         let half = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
         let word = |at: usize| u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
-        let mut segment = TcpSegment {
+        let (window_scale, sack_highest) = tracked_options(&transport[HEADER_LENGTH..header_length]);
+        let segment = TcpSegment {
             sequence: word(4),
             acknowledgement: word(8),
             window: half(14),
             flags: TcpFlags(fixed[13]),
             #[expect(clippy::cast_possible_truncation, reason = "an IP packet has less than 65,536 bytes")]
             payload_length: (transport.len() - header_length) as u32,
-            ..TcpSegment::default()
+            window_scale,
+            sack_highest,
         };
-        segment.read_options(&transport[HEADER_LENGTH..header_length]);
         Ok(Self { source_port: half(0), destination_port: half(2), header_length, segment })
     }
 }
@@ -130,25 +133,31 @@ pub struct TcpSegment {
     pub sack_highest: Option<u32>,
 }
 
-impl TcpSegment {
-    fn read_options(&mut self, options: &[u8]) {
-        if options.is_empty() || (options.len() == 12 && options[..4] == USUAL_OPTIONS) {
-            return;
-        }
-        for_each_option(options, |kind, value, _| match (kind, value) {
-            (OPTION_WINDOW_SCALE, &[shift]) => self.window_scale = Some(shift),
-            (OPTION_SACK, blocks) => {
-                for block in blocks.as_chunks::<8>().0 {
-                    let right = u32::from_be_bytes([block[4], block[5], block[6], block[7]]);
-                    let higher = |highest: u32| right.wrapping_sub(highest) < 1 << 31;
-                    if self.sack_highest.is_none_or(higher) {
-                        self.sack_highest = Some(right);
-                    }
+/// The window scale and the highest selective acknowledgement among the options.
+#[inline]
+fn tracked_options(options: &[u8]) -> (Option<u8>, Option<u32>) {
+    if options.is_empty() || (options.len() == 12 && options[..4] == USUAL_OPTIONS) {
+        return (None, None);
+    }
+    read_options(options)
+}
+
+fn read_options(options: &[u8]) -> (Option<u8>, Option<u32>) {
+    let (mut window_scale, mut sack_highest) = (None, None);
+    for_each_option(options, |kind, value, _| match (kind, value) {
+        (OPTION_WINDOW_SCALE, &[shift]) => window_scale = Some(shift),
+        (OPTION_SACK, blocks) => {
+            for block in blocks.as_chunks::<8>().0 {
+                let right = u32::from_be_bytes([block[4], block[5], block[6], block[7]]);
+                let higher = |highest: u32| right.wrapping_sub(highest) < 1 << 31;
+                if sack_highest.is_none_or(higher) {
+                    sack_highest = Some(right);
                 }
             }
-            _ => {}
-        });
-    }
+        }
+        _ => {}
+    });
+    (window_scale, sack_highest)
 }
 
 /// Calls `each` with kind, value and the value's offset of every well-formed option, up to the first broken one.

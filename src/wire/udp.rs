@@ -24,6 +24,7 @@ impl Udp {
     ///
     /// # Errors
     /// When it is too short, or its length field is below 8 or above what is there.
+    #[inline]
     pub fn parse(transport: &[u8], is_fragment: bool) -> Result<Self, Malformed> {
         let fixed: &[u8; HEADER_LENGTH] = transport.first_chunk().ok_or(Malformed)?;
         let half = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);

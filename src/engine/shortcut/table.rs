@@ -1,12 +1,13 @@
 //! The memory that workers and the shortcut's programs share: how it is laid out, and the workers' side of it.
 //!
 //! ```text
-//! | generation ... | a decision for each processor | entries, in sets of WAYS |
-//! 0                DECISIONS                       ENTRIES                    BYTES
+//! | generation ... | a decision for each processor | tags, in sets of WAYS | entries, in the same sets |
+//! 0                DECISIONS                       TAGS                    ENTRIES                     BYTES
 //! ```
 //!
-//! An entry is one direction of a flow: what finds it, what is to be changed, and what was seen. Its set follows from its
-//! key by a hash that whoever does not know the secret cannot predict. It lives while its generation is the current one.
+//! An entry is one direction of a flow: what finds it, what is to be changed, and what was seen. Its set and its tag follow
+//! from its key by a hash that whoever does not know the secret cannot predict. Tags lie apart so that a packet of a flow
+//! that is not here costs no more than half a cache line. An entry lives while its generation is the current one.
 //!
 //! Each number has one writer at a time. The worker that claimed an entry writes all of it before it lives; from then
 //! on the programs write what was seen, from the processor that handles this direction of the flow; the worker only
@@ -32,8 +33,12 @@ pub const DECISIONS: usize = 4_096;
 pub const DECISION_BYTES: usize = 64;
 /// Most processors that there is room for.
 pub const MOST_PROCESSORS: usize = 256;
+/// Where the tags start: 64 bits each, 0 where there is no entry.
+pub const TAGS: usize = DECISIONS + MOST_PROCESSORS * DECISION_BYTES;
+/// Bytes of a set's tags.
+pub const TAGS_BYTES: usize = WAYS * 8;
 /// Where the entries start.
-pub const ENTRIES: usize = DECISIONS + MOST_PROCESSORS * DECISION_BYTES;
+pub const ENTRIES: usize = TAGS + (TAGS_BYTES << SET_BITS);
 /// Bytes of all entries: a power of two.
 pub const ENTRIES_BYTES: usize = (WAYS << SET_BITS) * ENTRY_BYTES;
 /// Bytes of the whole.
@@ -165,7 +170,8 @@ impl ShortcutTable {
         Self { words, multipliers: secret.map(|number| number | 1) }
     }
 
-    /// The hash of a key is `(addresses * multipliers[0] ^ rest) * multipliers[1]`; its upper [`SET_BITS`] are the set.
+    /// The hash of a key is `(addresses * multipliers[0] ^ rest) * multipliers[1]`; its upper [`SET_BITS`] are the set, and
+    /// all of it, with the lowest bit set, is the tag.
     #[must_use]
     pub fn multipliers(&self) -> [u64; 2] {
         self.multipliers
@@ -182,10 +188,18 @@ impl ShortcutTable {
         &self.words.words()[start..start + WORDS]
     }
 
+    fn hash(&self, key: Key) -> u64 {
+        let [first, second] = self.multipliers;
+        (key.addresses.wrapping_mul(first) ^ key.rest).wrapping_mul(second)
+    }
+
+    fn tag_of(&self, place: Place) -> &AtomicU64 {
+        &self.words.words()[TAGS / 8 + place.0 as usize]
+    }
+
     /// Claims a free entry in the key's set.
     pub(super) fn claim(&self, key: Key) -> Option<Place> {
-        let [first, second] = self.multipliers;
-        let hash = (key.addresses.wrapping_mul(first) ^ key.rest).wrapping_mul(second);
+        let hash = self.hash(key);
         let set = (hash >> (u64::BITS - SET_BITS)) as usize;
         let mut ways = (0..WAYS).map(|way| Place((set * WAYS + way) as u32));
         ways.find(|&place| {
@@ -227,8 +241,9 @@ impl ShortcutTable {
     }
 
     /// Lets an entry live in `generation`. Both directions must have been written.
-    pub(super) fn start(&self, place: Place, generation: u32) {
+    pub(super) fn start(&self, place: Place, key: Key, generation: u32) {
         self.store_generation(place, generation);
+        self.tag_of(place).store(self.hash(key) | 1, Ordering::Release);
     }
 
     /// Ends an entry's life; a program may be at work on it a moment longer.
@@ -244,6 +259,7 @@ impl ShortcutTable {
     /// Gives up an entry that has rested.
     pub(super) fn free(&self, place: Place) {
         let words = self.words_of(place);
+        self.tag_of(place).store(0, Ordering::Relaxed);
         words[REST_WORD].store(0, Ordering::Relaxed);
         words[OWNER_WORD].store(0, Ordering::Release);
     }

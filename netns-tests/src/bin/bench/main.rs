@@ -64,6 +64,9 @@ struct Arguments {
     /// none, and none is what a machine has by itself. The kernel always gets all processors.
     #[arg(long, default_value = "0")]
     potato_rps: String,
+    /// Potato without its shortcut: every packet goes through the workers.
+    #[arg(long)]
+    no_shortcut: bool,
     /// Before each measurement, wait at most so many seconds for other programs to leave the machine alone.
     #[arg(long, default_value_t = 1)]
     patience: u64,
@@ -102,7 +105,12 @@ impl Arguments {
             let message = format!("{} does not exist: run `cargo build --release` or give --potato", program.display());
             return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
-        Ok(PotatoOptions { program, workers: self.workers, steering: self.potato_rps.clone() })
+        Ok(PotatoOptions {
+            program,
+            workers: self.workers,
+            steering: self.potato_rps.clone(),
+            shortcut: !self.no_shortcut,
+        })
     }
 }
 

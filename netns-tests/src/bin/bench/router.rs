@@ -40,6 +40,7 @@ pub(crate) struct PotatoOptions {
     pub(crate) workers: Option<u8>,
     /// Mask of the processors over which the router's ports are spread.
     pub(crate) steering: String,
+    pub(crate) shortcut: bool,
 }
 
 /// A router at work; ended when dropped.
@@ -130,8 +131,9 @@ fn start_potato(topology: &Topology, options: &PotatoOptions, capture: &str) -> 
 fn potato_configuration(directory: &Path, options: &PotatoOptions, capture: &str) -> String {
     let directory = directory.display();
     let workers = options.workers.map_or_else(|| "\"auto\"".to_owned(), |workers| workers.to_string());
+    let shortcut = options.shortcut;
     let mut text = format!(
-        "[router]\nstate_dir = \"{directory}/state\"\nrun_dir = \"{directory}/run\"\nworkers = {workers}\n\n\
+        "[router]\nstate_dir = \"{directory}/state\"\nrun_dir = \"{directory}/run\"\nworkers = {workers}\nshortcut = {shortcut}\n\n\
          [lan]\ninterface = \"lan0\"\ncapture = \"{capture}\"\ntun = \"potato0\"\n"
     );
     for i in 1..=UPLINKS {
