@@ -1,7 +1,6 @@
 //! The state machine: from a carrier to a lease, and on as long as the carrier lasts.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use ipnet::Ipv4Net;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
+use super::event::{ClientEvent, LeaseEnd, Remembered, Standing};
 use super::frame::{self, Destination};
 use super::lease::{self, Lease, Unusable};
 use super::message::{self, Reply, ReplyKind, RequestKind, Sender};
@@ -46,89 +46,6 @@ const PROBE_WAIT: Duration = Duration::from_millis(200);
 const REFUSALS: u32 = 4;
 /// Frames and events that may wait. What comes above is lost.
 const LONGEST_QUEUE: usize = 16;
-
-/// An address that the line had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remembered {
-    /// The Ethernet address that it was given to.
-    pub mac: MacAddress,
-    /// The address.
-    pub address: Ipv4Addr,
-    /// Whether it is still ours.
-    pub standing: Standing,
-}
-
-/// Whether a remembered address is still ours, as far as we know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It was not given back: to be asked for at once (INIT-REBOOT).
-    Held,
-    /// It was given back: a wish.
-    Released,
-}
-
-/// Why a lease is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaseEnd {
-    /// Its time is up and no server has extended it.
-    Expired,
-    /// A server has taken it back (NAK).
-    TakenBack,
-    /// The server has given another address in its stead.
-    Replaced(Ipv4Addr),
-    /// It cannot be used any more.
-    Unusable(Unusable),
-}
-
-impl fmt::Display for LeaseEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Expired => f.write_str("its time is up and no server has extended it"),
-            Self::TakenBack => f.write_str("the server has taken it back"),
-            Self::Replaced(address) => write!(f, "the server gives {address} instead"),
-            Self::Unusable(why) => why.fmt(f),
-        }
-    }
-}
-
-/// What has happened to a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientEvent {
-    /// A lease is in use, or the one in use says something new.
-    Leased(Lease),
-    /// The lease in use was extended.
-    Extended,
-    /// The lease in use is over.
-    Ended {
-        /// The address that is ours no more.
-        address: Ipv4Addr,
-        /// Why.
-        why: LeaseEnd,
-    },
-    /// A server does not give the address that it was asked for; with its own words.
-    Denied {
-        /// The address.
-        address: Ipv4Addr,
-        /// What the server says.
-        message: Option<String>,
-    },
-    /// What a server offers cannot be used. Told once for each reason.
-    Refused {
-        /// The address offered and its network.
-        network: Ipv4Net,
-        /// Why.
-        why: Unusable,
-    },
-    /// Somebody on the line uses the address that the server gave: it was declined.
-    Declined {
-        /// The address.
-        address: Ipv4Addr,
-        /// Who uses it.
-        rival: MacAddress,
-    },
-    /// No server answers. Told once until one does.
-    NoServer,
-}
 
 /// A question and its repetitions.
 #[derive(Clone, Copy, Debug)]

@@ -19,13 +19,15 @@
 //! (the first acceptable one is taken: a line that is up sooner is worth more), or use a lease that is over.
 
 mod client;
+mod event;
 mod frame;
 mod lease;
 mod message;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Client, ClientEvent, LeaseEnd, Remembered, Standing};
+pub use client::Client;
+pub use event::{ClientEvent, LeaseEnd, Remembered, Standing};
 pub use frame::message_of;
 pub use lease::{Lease, Lifetime, Unusable};
 pub use message::{Reply, ReplyKind};
