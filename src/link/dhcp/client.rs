@@ -455,6 +455,8 @@ impl Client {
         (self.failures, self.refused) = (0, None);
         self.report(ClientEvent::Leased(taken.lease.clone()));
         self.state = State::Bound { taken };
+        // For the same reason it may be time to extend it.
+        self.handle_timeout(now);
     }
 
     /// Tells that the lease in use, if there is one, is over.

@@ -463,6 +463,20 @@ fn short_lease_is_asked_for_more_than_twice() {
 }
 
 #[test]
+fn lease_of_an_answer_that_took_its_time_is_extended_at_once() {
+    let mut line = Line::new();
+    let hasty = |says: Says| says.with(58, &[0, 0, 0, 1]);
+    line.hears(&hasty(offer(ADDRESS)));
+    // The request was last repeated at about 12 seconds.
+    line.pass(15);
+    line.sent();
+    line.hears(&hasty(ack(ADDRESS)));
+    line.pass(1);
+    assert_eq!(line.log, [(15_000, Seen::Probe(ADDRESS)), (15_200, Seen::Probe(ADDRESS)), (15_400, renew())]);
+    assert_eq!(line.address(), Some(ADDRESS));
+}
+
+#[test]
 fn another_server_may_extend_the_lease() {
     let mut line = Line::bound();
     line.pass(880);
