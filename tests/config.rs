@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use potato::config::{self, Capture, Config, HealthTarget, InterfaceName, ReservedHost, Role, Workers};
+use potato::config::{self, Capture, Config, HealthTarget, InterfaceName, ReservedHost, Role, UplinkKind, Workers};
 
 /// A file in which everything that may stand there stands there.
 const FULL: &str = r#"[router]
@@ -110,7 +110,8 @@ fn full_file_is_read_whole() {
     assert_eq!(config.lan.interfaces.iter().map(InterfaceName::as_str).collect::<Vec<_>>(), ["lan0", "lan1"]);
     assert_eq!(config.lan.capture, Capture::Packet);
     assert_eq!(config.lan.tun.as_str(), "potato1");
-    assert_eq!(config.uplinks[0].address.to_string(), "10.77.1.2/24");
+    let UplinkKind::Static { address, .. } = config.uplinks[0].kind else { panic!("not static") };
+    assert_eq!(address.to_string(), "10.77.1.2/24");
     assert_eq!(config.uplinks[0].upload.unwrap().bits_per_second(), 512_000);
     assert_eq!(config.uplinks[1].role, Role::Standby);
     let health = config.health.unwrap();
@@ -176,7 +177,8 @@ fn two_uplinks_may_share_network_and_gateway() {
 fn a_pair_of_hosts_is_a_network() {
     // RFC 3021: both addresses of a /31 are hosts'.
     let text = with("10.77.1.2/24", "10.77.1.0/31");
-    assert_eq!(parse(&text).unwrap().uplinks[0].gateway.to_string(), "10.77.1.1");
+    let UplinkKind::Static { gateway, .. } = parse(&text).unwrap().uplinks[0].kind else { panic!("not static") };
+    assert_eq!(gateway.to_string(), "10.77.1.1");
 }
 
 #[test]
@@ -343,7 +345,7 @@ fn bad_words_and_what_this_version_cannot_do_are_refused() {
         &["`capture`", "this version cannot", "`packet`"],
     );
     assert_refused(&with("\"static\"", "\"statik\""), 7, &["`kind`", "`static`, `dhcp`, `pppoe` or `adopted`"]);
-    for kind in ["dhcp", "pppoe", "adopted"] {
+    for kind in ["pppoe", "adopted"] {
         assert_refused(
             &with("\"static\"", &format!("\"{kind}\"")),
             7,
@@ -352,6 +354,12 @@ fn bad_words_and_what_this_version_cannot_do_are_refused() {
     }
     assert_refused(&format!("{LEAST}role = \"spare\"\n"), 10, &["`role`", "`balanced`, `isolated` or `standby`"]);
     assert_refused(&format!("{LEAST}username = \"me\"\n"), 10, &["`username`", "pppoe"]);
+    let dhcp = with("\"static\"", "\"dhcp\"");
+    assert_refused(&dhcp, 8, &["`address`", "this is for kind = \"static\"", "take the line out"]);
+    let without_address = dhcp.replace("address = \"10.77.1.2/24\"\n", "");
+    assert_refused(&without_address, 8, &["`gateway`", "this is for kind = \"static\""]);
+    let dhcp = without_address.replace("gateway = \"10.77.1.1\"\n", "");
+    assert_refused(&format!("{dhcp}password_file = \"/etc/p\"\n"), 8, &["`password_file`", "pppoe"]);
     assert_refused(&format!("{LEAST}[router]\nrun_dir = \"run\"\n"), 11, &["`run_dir`", "absolute"]);
     let long = format!("{LEAST}[router]\nrun_dir = \"/{}\"\n", "x".repeat(100));
     assert_refused(&long, 11, &["`run_dir`", "too long"]);
@@ -448,4 +456,14 @@ proptest::proptest! {
             assert!(error.starts_with("potato.toml:"), "{error}");
         }
     }
+}
+
+#[test]
+fn dhcp_uplinks_stand_beside_static_ones_without_addresses() {
+    let dhcp = |n| format!("[[uplink]]\nname = \"cable{n}\"\ninterface = \"eth{n}\"\nkind = \"dhcp\"\nweight = {n}\n");
+    let config = parse(&format!("{LEAST}\n{}\n{}", dhcp(1), dhcp(2))).unwrap();
+    let kinds: Vec<_> = config.uplinks.iter().map(|uplink| uplink.kind.name()).collect();
+    assert_eq!(kinds, ["static", "dhcp", "dhcp"]);
+    assert_eq!(config.uplinks[2].kind.static_address(), None);
+    assert_eq!(config.uplinks[2].weight.get(), 2);
 }

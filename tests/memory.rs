@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use potato::engine::{self, EngineConfig, Outbox, Settings, UplinkIdentity, Worker};
 use potato::flow::{Protocol, Timestamp};
-use potato::placement::{Availability, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId, owner_of_port};
+use potato::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId, owner_of_port};
 use potato::wire::ipv4::NewHeader;
 use potato::wire::{MacAddress, PacketBuffer};
 
@@ -19,7 +19,7 @@ fn external(id: u8) -> Ipv4Addr {
 }
 
 fn config() -> EngineConfig {
-    let identity = |id| UplinkIdentity { name: format!("dsl{id}"), external: external(id) };
+    let identity = |id| UplinkIdentity { name: format!("dsl{id}"), external: Some(external(id)) };
     EngineConfig {
         file: None,
         boot_id: [0; 16],
@@ -43,6 +43,7 @@ fn snapshot() -> Snapshot {
         mtu: 1500,
         weight: NonZeroU32::MIN,
         next_hop: Some((MacAddress::default(), MacAddress::default())),
+        dhcp: DhcpAnswers::Unwanted,
     };
     let lan = Lan { id: LanId::TUN, interface: 1, link: LanLink::Tun, address: Ipv4Addr::new(10, 0, 0, 1), mtu: 1500 };
     Snapshot {

@@ -9,13 +9,14 @@
 
 pub mod capture_file;
 pub mod programs;
+pub mod provider;
 pub mod sniffer;
 pub mod sockets;
 pub mod waiting;
 pub mod world;
 
 pub use potato::demo::lab::{
-    Capture, FarEnd, Lab, LabError, LabOptions, NAME_SERVER, Namespace, Offloads, ROUTER_ADDRESS, SERVER,
+    Addressing, Capture, FarEnd, Lab, LabError, LabOptions, NAME_SERVER, Namespace, Offloads, ROUTER_ADDRESS, SERVER,
     UplinkOptions, host_address,
 };
 pub use world::{World, binary};

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use potato::demo::lab::{Lab, Namespace, Process};
+use potato::demo::lab::{Addressing, Lab, Namespace, Process};
 
 use crate::Must;
 use crate::capture_file::{self, Seen};
@@ -111,6 +111,8 @@ pub struct Sniffer {
     capturing: Capturing,
     /// The far end's interfaces and the address of the uplink there.
     uplinks: HashMap<String, Ipv4Addr>,
+    /// Whether an uplink there gets its address by DHCP: then any of the provider's is its own.
+    leased: bool,
     namespace: String,
 }
 
@@ -133,7 +135,8 @@ impl Sniffer {
             let filter = "ip and not net 127.0.0.0/8 and not src net 203.0.113.0/24 and not src net 192.0.2.0/24 \
                           and not net 198.51.100.0/24";
             let capturing = Capturing::start(namespace, "any", "in", filter, 128, &file);
-            Self { capturing, uplinks, namespace: namespace.name().to_owned() }
+            let leased = lab.options().uplinks.iter().any(|uplink| uplink.addressing == Addressing::Dhcp);
+            Self { capturing, uplinks, leased, namespace: namespace.name().to_owned() }
         };
         by_namespace.into_values().map(watch).collect()
     }
@@ -145,14 +148,15 @@ impl Sniffer {
     pub fn finish(self, sent_by_hosts: &HashSet<Reset>) {
         let own: HashSet<_> = self.uplinks.values().copied().collect();
         for packet in self.capturing.finish() {
-            check(&packet, &own, sent_by_hosts)
+            let own = |address| own.contains(&address) || (self.leased && is_providers(&packet));
+            check(&packet, own, sent_by_hosts)
                 .unwrap_or_else(|what| panic!("in {}: {what}: {packet:02x?}", self.namespace));
         }
     }
 }
 
-fn check(packet: &Seen, own: &HashSet<Ipv4Addr>, sent_by_hosts: &HashSet<Reset>) -> Result<(), String> {
-    if !own.contains(&packet.source()) {
+fn check(packet: &Seen, own: impl Fn(Ipv4Addr) -> bool, sent_by_hosts: &HashSet<Reset>) -> Result<(), String> {
+    if !own(packet.source()) {
         return Err(format!("a packet left an uplink with the source {}", packet.source()));
     }
     if let Some(inner) = packet.inner()
@@ -164,6 +168,13 @@ fn check(packet: &Seen, own: &HashSet<Ipv4Addr>, sent_by_hosts: &HashSet<Reset>)
         Some(reset) if !sent_by_hosts.contains(&reset) => Err(format!("an RST that no host has sent: {reset:?}")),
         _ => Ok(()),
     }
+}
+
+/// Whether a packet is from an address that a provider gives, or asks for one.
+fn is_providers(packet: &Seen) -> bool {
+    let source = packet.source();
+    (source.octets()[0] == 10 && [77, 78].contains(&source.octets()[1]))
+        || (source.is_unspecified() && packet.ports() == Some((68, 67)))
 }
 
 /// Whether this is an address of the lab's LAN.

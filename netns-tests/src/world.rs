@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use potato::demo::lab::router::uplinks_of;
 use potato::demo::lab::{Capture, Lab, LabOptions, Namespace, Router, remove_on_signals};
@@ -41,10 +42,20 @@ impl World {
     /// When it cannot be built.
     #[must_use]
     pub fn with(capture: Capture, options: LabOptions) -> Self {
-        let lab = lab(options);
+        let mut world = Self::launched(capture, lab(options));
+        world.router.wait_until_up(world.lab.options().uplinks.len()).must();
+        world
+    }
+
+    /// `lab` with a router that is being started, and sniffers.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn launched(capture: Capture, lab: Lab) -> Self {
         let sniffers = Sniffer::at_every_far_end(&lab);
         let resets = Some(Resets::of_the_hosts(&lab));
-        let router = lab.start_router(binary(), capture).must();
+        let router = lab.launch_router(binary(), capture).must();
         Self { router, sniffers, resets, servers: None, lab }
     }
 
@@ -94,9 +105,24 @@ impl World {
     /// # Panics
     /// When it does not come about.
     pub fn wait_for_state(&mut self, number: usize, state: &str) {
-        let what = format!("uplink {number} {state}");
-        let is_so = |status: &Value| uplinks_of(status).nth(number - 1).is_some_and(|uplink| uplink["state"] == state);
-        self.router.wait_for_status(&what, SOON, is_so).must();
+        self.wait_for_uplink(number, SOON, state, |uplink| uplink["state"] == state);
+    }
+
+    /// Waits until uplink number `number` is as it should be, and gives it.
+    ///
+    /// # Panics
+    /// When it does not come about `within` the time.
+    pub fn wait_for_uplink(
+        &mut self,
+        number: usize,
+        within: Duration,
+        what: &str,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let what = format!("uplink {number} {what}");
+        let uplink = |status: &Value| uplinks_of(status).nth(number - 1).cloned().unwrap_or_default();
+        let status = self.router.wait_for_status(&what, within, |status| is_so(&uplink(status))).must();
+        uplink(&status)
     }
 
     /// How many packets were dropped for `reason` so far, wherever.

@@ -47,6 +47,11 @@ fn drawn(status: &StatusReport) -> String {
         units::count(engine.handed_over)
     );
     let _ = write!(text, "{}", lines(&status.uplinks));
+    for uplink in &status.uplinks {
+        if let Some(problem) = &uplink.problem {
+            let _ = writeln!(text, "\n{}: {problem}", uplink.name);
+        }
+    }
     let dropped: Vec<_> = std::iter::once(("from the LAN", &engine.drops))
         .chain(status.uplinks.iter().map(|uplink| (uplink.name.as_str(), &uplink.drops)))
         .filter(|(_, drops)| !drops.is_empty())
@@ -83,8 +88,8 @@ fn lines(uplinks: &[UplinkReport]) -> Table {
             uplink.name.clone(),
             uplink.interface.clone(),
             uplink.state.clone(),
-            uplink.address.clone(),
-            uplink.gateway.clone(),
+            uplink.address.clone().unwrap_or_else(|| "-".to_owned()),
+            uplink.gateway.clone().unwrap_or_else(|| "-".to_owned()),
             uplink.weight.to_string(),
             units::count(uplink.flows),
             units::rate(uplink.out.bits_per_second),
@@ -117,6 +122,7 @@ mod tests {
             uplinks: vec![UplinkReport {
                 name: "dsl1".to_owned(),
                 state: "up".to_owned(),
+                problem: Some("lease refused".to_owned()),
                 out: TrafficReport { packets: 1, bytes: 2_048, bits_per_second: 16_000 },
                 drops: BTreeMap::from([("no_mapping".to_owned(), 1_500)]),
                 ..UplinkReport::default()
@@ -129,6 +135,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("16 kbit/s") && text.contains("2.0 KiB"), "{text}");
+        assert!(text.contains("\ndsl1: lease refused\n"), "{text}");
         assert!(text.ends_with("dsl1     no_mapping    1,500\n"), "{text}");
     }
 }

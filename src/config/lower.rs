@@ -8,7 +8,9 @@ use toml::de::DeTable;
 use super::error::{Mistake, line_at};
 use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
-use super::{Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Uplink, Warning, Workers, later};
+use super::{
+    Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Uplink, UplinkKind, Warning, Workers, later,
+};
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
 const SECTIONS: [&str; 8] = ["router", "lan", "uplink", "health", "reserve", "rule", "forward", "web"];
@@ -186,7 +188,8 @@ fn capture(value: &Value<'_>) -> Result<Capture, Mistake> {
 
 fn uplinks(sections: &[Section<'_, '_>], lan: &Lan) -> Result<Vec<Uplink>, Mistake> {
     if sections.is_empty() {
-        let right = "add an [[uplink]] section with name, interface, kind, address and gateway";
+        let right =
+            "add an [[uplink]] section with name, interface and kind, and address and gateway if kind = \"static\"";
         return Err(Mistake::new(0..0, "there is no uplink", right));
     }
     if let Some(first_beyond) = sections.get(MAX_UPLINKS) {
@@ -219,16 +222,26 @@ fn weigh(uplinks: &mut [Uplink], given: &[Option<i64>]) {
 fn uplink(section: &Section<'_, '_>) -> Result<Uplink, Mistake> {
     let name = section.required("name", "\"dsl1\"", values::uplink_name)?;
     let interface = section.required("interface", "\"wan1\"", values::interface_name)?;
-    section.required("kind", "\"static\"", kind)?;
+    let is_static = section.required("kind", "\"static\"", kind)? == Kind::Static;
     for key in ["username", "password_file", "service"] {
         section.optional(key, |value| {
-            Err::<(), _>(Mistake::new(
-                value.span(),
-                "this is for kind = \"pppoe\"",
-                "take the line out of a static uplink",
-            ))
+            Err::<(), _>(Mistake::new(value.span(), "this is for kind = \"pppoe\"", "take the line out of this uplink"))
         })?;
     }
+    let kind = if is_static { static_addresses(section)? } else { no_addresses(section)? };
+    Ok(Uplink {
+        name,
+        interface,
+        kind,
+        weight: NonZeroU32::MIN,
+        download: section.optional("download", values::rate)?,
+        upload: section.optional("upload", values::rate)?,
+        role: section.optional("role", role)?.unwrap_or(Role::Balanced),
+    })
+}
+
+/// Reads the address and the gateway that a static uplink must have.
+fn static_addresses(section: &Section<'_, '_>) -> Result<UplinkKind, Mistake> {
     let address = section.required("address", "\"10.77.1.2/24\"", values::interface_address)?;
     let gateway = section.required("gateway", "\"10.77.1.1\"", values::host_address)?;
     let gateway_mistake =
@@ -250,31 +263,38 @@ fn uplink(section: &Section<'_, '_>) -> Result<Uplink, Mistake> {
             "the address of a host in it".to_owned(),
         );
     }
-    Ok(Uplink {
-        name,
-        interface,
-        address,
-        gateway,
-        weight: NonZeroU32::MIN,
-        download: section.optional("download", values::rate)?,
-        upload: section.optional("upload", values::rate)?,
-        role: section.optional("role", role)?.unwrap_or(Role::Balanced),
-    })
+    Ok(UplinkKind::Static { address, gateway })
+}
+
+/// Refuses an address and a gateway in an uplink that gets them by DHCP.
+fn no_addresses(section: &Section<'_, '_>) -> Result<UplinkKind, Mistake> {
+    for key in ["address", "gateway"] {
+        section.optional(key, |value| {
+            let right = "take the line out, for the provider's server gives it, or write kind = \"static\"";
+            Err::<(), _>(Mistake::new(value.span(), "this is for kind = \"static\"", right))
+        })?;
+    }
+    Ok(UplinkKind::Dhcp)
 }
 
 fn role(value: &Value<'_>) -> Result<Role, Mistake> {
     values::word(value, &[("balanced", Role::Balanced), ("isolated", Role::Isolated), ("standby", Role::Standby)])
 }
 
-fn kind(value: &Value<'_>) -> Result<(), Mistake> {
-    let words = [("static", None), ("dhcp", Some("dhcp")), ("pppoe", Some("pppoe")), ("adopted", Some("adopted"))];
-    match values::word(value, &words)? {
-        None => Ok(()),
-        Some(kind) => {
-            let wrong = format!("this version cannot do \"{kind}\"");
-            Err(Mistake::new(value.span(), wrong, "\"static\", with `address` and `gateway`"))
-        }
-    }
+/// A kind that this version can do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Static,
+    Dhcp,
+}
+
+fn kind(value: &Value<'_>) -> Result<Kind, Mistake> {
+    let words =
+        [("static", Ok(Kind::Static)), ("dhcp", Ok(Kind::Dhcp)), ("pppoe", Err("pppoe")), ("adopted", Err("adopted"))];
+    values::word(value, &words)?.map_err(|kind| {
+        let wrong = format!("this version cannot do \"{kind}\"");
+        Mistake::new(value.span(), wrong, "\"static\", with `address` and `gateway`, or \"dhcp\"")
+    })
 }
 
 /// Refuses what `line` may not share with the LAN or with the uplinks `before` it.
@@ -307,8 +327,10 @@ fn conflicts(section: &Section<'_, '_>, line: &Uplink, before: &[Uplink], lan: &
             let wrong = format!("\"{}\" is the interface of uplink \"{}\"", line.interface, other.name);
             return mistake("interface", wrong, "an interface of its own for every uplink");
         }
-        if other.address.addr() == line.address.addr() {
-            let wrong = format!("{} is the address of uplink \"{}\"", line.address.addr(), other.name);
+        if let Some(address) =
+            line.kind.static_address().filter(|_| other.kind.static_address() == line.kind.static_address())
+        {
+            let wrong = format!("{address} is the address of uplink \"{}\"", other.name);
             return mistake("address", wrong, "an address of its own for every uplink");
         }
     }

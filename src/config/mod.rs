@@ -136,17 +136,15 @@ impl Capture {
     }
 }
 
-/// One `[[uplink]]` of kind `static`.
+/// One `[[uplink]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uplink {
     /// Its name: unique.
     pub name: UplinkName,
     /// Its interface: unique, and not the LAN's.
     pub interface: InterfaceName,
-    /// Our address on it and the network around: unique, a host's address.
-    pub address: Ipv4Net,
-    /// Who takes our packets: in the network, and not us.
-    pub gateway: Ipv4Addr,
+    /// Where its address comes from.
+    pub kind: UplinkKind,
     /// Its share of new flows: as given, else its download rate in Mbit/s when every uplink names one, else 1.
     pub weight: NonZeroU32,
     /// What it can receive, as its owner says.
@@ -155,6 +153,40 @@ pub struct Uplink {
     pub upload: Option<Rate>,
     /// What it is for. This version treats every uplink as [`Role::Balanced`].
     pub role: Role,
+}
+
+/// Where an uplink's address comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UplinkKind {
+    /// From the file.
+    Static {
+        /// Our address on it and the network around: unique, a host's address.
+        address: Ipv4Net,
+        /// Who takes our packets: in the network, and not us.
+        gateway: Ipv4Addr,
+    },
+    /// From the provider's DHCP server.
+    Dhcp,
+}
+
+impl UplinkKind {
+    /// As it is written in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Static { .. } => "static",
+            Self::Dhcp => "dhcp",
+        }
+    }
+
+    /// Our address, if the file gives it.
+    #[must_use]
+    pub fn static_address(self) -> Option<Ipv4Addr> {
+        match self {
+            Self::Static { address, .. } => Some(address.addr()),
+            Self::Dhcp => None,
+        }
+    }
 }
 
 /// What an uplink is for.

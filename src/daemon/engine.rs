@@ -8,35 +8,35 @@ use tracing::warn;
 
 use super::DaemonError;
 use crate::config::Config;
-use crate::engine::{self, EngineConfig, Settings, ShortcutTable, UplinkIdentity, Worker};
+use crate::engine::{self, EngineConfig, FlowAddresses, Settings, ShortcutTable, UplinkIdentity, Worker};
 use crate::flow::Timestamp;
 use crate::io::Shortcut;
 
 /// The file in the run directory that holds the flows. It stays when the router stops, so that a restart keeps them.
 const FLOWS_FILE: &str = "flows";
 
-/// Makes the workers, with the flows that an earlier run has left in the run directory.
+/// Makes the workers, with the flows that an earlier run has left in the run directory, and says which addresses those have.
 pub(super) fn build_engine(
     config: &Config,
     workers: NonZeroU8,
     shortcut: Option<ShortcutTable>,
     now: Timestamp,
-) -> Result<Vec<Worker>, DaemonError> {
+) -> Result<(Vec<Worker>, FlowAddresses), DaemonError> {
     let uplinks = config
         .uplinks
         .iter()
-        .map(|uplink| UplinkIdentity { name: uplink.name.to_string(), external: uplink.address.addr() });
+        .map(|uplink| UplinkIdentity { name: uplink.name.to_string(), external: uplink.kind.static_address() });
     let engine = EngineConfig {
         file: Some(config.router.run_dir.join(FLOWS_FILE)),
         boot_id: boot_id().map_err(DaemonError::during("read which boot this is"))?,
         workers: workers.get(),
         flows: usize::try_from(config.router.flows.get()).unwrap_or(usize::MAX),
         uplinks: uplinks.collect(),
-        seed: seed().map_err(DaemonError::during("/dev/urandom"))?,
+        seed: seed()?,
         settings: Settings::default(),
         shortcut,
     };
-    Ok(engine::open(&engine, now)?)
+    Ok(engine::open_with_addresses(&engine, now)?)
 }
 
 /// Makes the shortcut, unless it is switched off. A kernel that cannot have one is a slower router, not a broken one.
@@ -44,7 +44,7 @@ pub(super) fn build_shortcut(config: &Config) -> Result<Option<Shortcut>, Daemon
     if !config.router.shortcut {
         return Ok(None);
     }
-    let secret: [u8; 32] = seed().map_err(DaemonError::during("/dev/urandom"))?;
+    let secret = seed()?;
     let (words, _) = secret.as_chunks();
     match Shortcut::create([words[0], words[1]].map(u64::from_ne_bytes)) {
         Ok(shortcut) => Ok(Some(shortcut)),
@@ -67,9 +67,11 @@ fn parse_boot_id(text: &str) -> Option<[u8; 16]> {
     u128::from_str_radix(&digits, 16).ok().map(u128::to_be_bytes)
 }
 
-fn seed() -> io::Result<[u8; 32]> {
+/// Random bytes that nobody can guess.
+pub(super) fn seed() -> Result<[u8; 32], DaemonError> {
     let mut seed = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seed));
+    read.map_err(DaemonError::during("/dev/urandom"))?;
     Ok(seed)
 }
 

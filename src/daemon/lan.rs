@@ -3,6 +3,8 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
+use ipnet::Ipv4Net;
+
 use super::DaemonError;
 use crate::config::{Capture, InterfaceName};
 use crate::host::Interface;
@@ -52,6 +54,8 @@ pub(super) struct LanState {
     pub(super) interface: Option<Interface>,
     /// The router's first address there, while the interface is there.
     pub(super) address: Option<Ipv4Addr>,
+    /// The networks around the router's addresses there.
+    pub(super) networks: Vec<Ipv4Net>,
     /// Whether the log has been told that there is no address.
     pub(super) address_missed: bool,
     /// How its packets are taken; `None`: they are not, for it is not there or has no address.
@@ -78,6 +82,7 @@ impl LanState {
             name,
             interface: None,
             address: None,
+            networks: Vec::new(),
             address_missed: false,
             mode: None,
             open: false,

@@ -12,6 +12,7 @@ mod control;
 mod engine;
 mod event;
 mod lan;
+mod lease_file;
 mod log;
 mod privilege;
 mod queue_drops;
@@ -67,7 +68,7 @@ pub enum DaemonError {
         interface: String,
     },
     /// An uplink's interface has no Ethernet.
-    #[error("{interface}: not an Ethernet interface, which an uplink of kind = \"static\" needs")]
+    #[error("{interface}: not an Ethernet interface, which an uplink of kind = \"static\" or \"dhcp\" needs")]
     UplinkNotEthernet {
         /// The interface.
         interface: String,

@@ -46,14 +46,20 @@ pub struct UplinkReport {
     pub name: String,
     /// Its interface.
     pub interface: String,
+    /// `static` or `dhcp`.
+    pub kind: String,
     /// `up`, `connecting`, `no-carrier` or `missing`.
     pub state: String,
-    /// Our address on it, with its prefix length.
-    pub address: String,
-    /// Who takes our packets.
-    pub gateway: String,
+    /// Our address on it, with its prefix length; nothing while it has none.
+    pub address: Option<String>,
+    /// Who takes our packets; nothing while nobody is known.
+    pub gateway: Option<String>,
     /// The gateway's Ethernet address, once it has answered.
     pub gateway_mac: Option<String>,
+    /// Why it has no address, where that is known, and what to do about it.
+    pub problem: Option<String>,
+    /// The lease that the address is from, if it is from one.
+    pub lease: Option<LeaseReport>,
     /// Its share of new flows, relative to the others.
     pub weight: u32,
     /// Flows that live on it now.
@@ -65,6 +71,19 @@ pub struct UplinkReport {
     pub back: TrafficReport,
     /// Packets not forwarded, by reason; only reasons that occurred.
     pub drops: BTreeMap<String, u64>,
+}
+
+/// What a DHCP server gave beside the addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseReport {
+    /// The server.
+    pub server: Ipv4Addr,
+    /// How long the address is still ours; nothing: for ever.
+    pub expires_in_seconds: Option<u64>,
+    /// Who resolves names.
+    pub name_servers: Vec<Ipv4Addr>,
+    /// Longest packet of the line, if the server says.
+    pub mtu: Option<u16>,
 }
 
 /// Packets and bytes since the start.

@@ -18,20 +18,23 @@ use tracing::{debug, error, info, warn};
 use super::control::{Control, Request};
 use super::event::{Event, Signals};
 use super::lan::{LanState, TunState};
+use super::lease_file::LeaseFile;
 use super::queue_drops::QueueDrops;
 use super::rates::Rates;
 use super::report::{FlowsQuery, FlowsReport, StatusReport};
 use super::uplink::UplinkState;
 use super::{DaemonError, control_socket, engine, status};
 use crate::config::{self, Config};
+use crate::engine::FlowAddresses;
 use crate::flow::Timestamp;
 use crate::host::{Host, HostEvent, HostEvents, Interface};
 use crate::io::{self, Shortcut, WorkerFailure, Workers};
+use crate::link::dhcp;
 use crate::placement::{LanId, Snapshot, UplinkId};
 use crate::sys::bpf::Program;
 use crate::sys::{affinity, clock};
 use crate::wire::PacketBuffer;
-use crate::wire::buffer::ETHERTYPE_ARP;
+use crate::wire::buffer::{ETHERTYPE_ARP, ETHERTYPE_IPV4};
 
 /// Frames for the daemon that may wait; more are dropped and counted.
 const WAITING_FRAMES: usize = 256;
@@ -62,6 +65,8 @@ pub(super) struct Router<'h> {
     pub(super) refresh_at: Option<Timestamp>,
     /// When what failed is to be tried again.
     pub(super) retry_at: Option<Timestamp>,
+    /// The addresses that flows have, as their file remembers them.
+    addresses: FlowAddresses,
     snapshot: Arc<ArcSwap<Snapshot>>,
     rates: Rates,
     queue_drops: QueueDrops,
@@ -89,6 +94,9 @@ pub(super) async fn route(
     info!(control = %socket.display(), "router is running");
     let outcome = router.run(&mut control, &mut signals).await;
     info!("router is stopping");
+    if outcome.is_ok() {
+        router.release();
+    }
     outcome
 }
 
@@ -97,7 +105,8 @@ impl<'h> Router<'h> {
         let processors = affinity::allowed_processors().map_or(1, |processors| processors.len());
         let worker_count = config.router.workers.count(processors);
         let shortcut = engine::build_shortcut(&config)?;
-        let engine = engine::build_engine(&config, worker_count, shortcut.as_ref().map(Shortcut::table), now())?;
+        let table = shortcut.as_ref().map(Shortcut::table);
+        let (engine, addresses) = engine::build_engine(&config, worker_count, table, now())?;
         let tun_name = config.lan.tun.clone();
         let queues = io::open_tun(tun_name.as_str(), worker_count.get())
             .map_err(DaemonError::during(format!("make the TUN device {tun_name}")))?;
@@ -107,11 +116,16 @@ impl<'h> Router<'h> {
             .map_err(DaemonError::during("start the workers"))?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let uplinks = (0..).zip(&config.uplinks).map(|(id, uplink)| UplinkState::new(UplinkId(id), uplink.clone()));
+        let mut uplinks = Vec::new();
+        for (id, uplink) in (0..).map(UplinkId).zip(&config.uplinks) {
+            let lease_file = LeaseFile::open(&config.router.state_dir, &uplink.name);
+            let (flows_address, seed) = (addresses.of(id), engine::seed()?);
+            uplinks.push(UplinkState::new(id, uplink.clone(), flows_address, seed, lease_file));
+        }
         let lans = (1..).zip(&config.lan.interfaces).map(|(id, name)| LanState::new(LanId(id), name.clone()));
         let mut router = Router {
             path: path.to_owned(),
-            uplinks: uplinks.collect(),
+            uplinks,
             lans: lans.collect(),
             tun: TunState::default(),
             uplink_guard: io::uplink_guard(shortcut.as_ref())
@@ -121,6 +135,7 @@ impl<'h> Router<'h> {
             kernel_networks: Vec::new(),
             refresh_at: None,
             retry_at: None,
+            addresses,
             snapshot,
             rates: Rates::default(),
             queue_drops: QueueDrops::default(),
@@ -152,6 +167,7 @@ impl<'h> Router<'h> {
                     self.observe_queues().await;
                 }
             }
+            self.change_addresses().await;
         }
     }
 
@@ -243,22 +259,63 @@ impl<'h> Router<'h> {
     }
 
     fn handle_frame(&mut self, id: UplinkId, frame: &PacketBuffer) {
-        if frame.ethertype() != Some(ETHERTYPE_ARP) {
-            return;
-        }
         let Some(uplink) = self.uplinks.get_mut(id.index()) else { return };
-        let before = uplink.line.next_hop();
-        uplink.line.handle_packet(now(), frame.packet());
-        // Most ARP changes nothing that a worker reads.
-        if uplink.line.next_hop() == before { uplink.pump() } else { self.publish() }
+        match frame.ethertype() {
+            Some(ETHERTYPE_ARP) => {
+                let before = uplink.line.next_hop();
+                uplink.line.handle_packet(now(), frame.packet());
+                // Most ARP changes nothing that a worker reads.
+                if uplink.line.next_hop() == before { uplink.pump() } else { self.publish() }
+            }
+            Some(ETHERTYPE_IPV4) => {
+                let Some(message) = dhcp::message_of(frame.packet(), frame.vnet.checksum) else { return };
+                let before = uplink.leased();
+                uplink.line.handle_dhcp(now(), frame.link_source(), message);
+                // Nor does a message to somebody else, or an offer.
+                if uplink.leased() == before { uplink.pump() } else { self.publish() }
+            }
+            _ => {}
+        }
     }
 
-    /// Lets the lines speak, and gives the workers a new snapshot.
+    /// Gives the packet path the addresses that lines have got. Flows never change theirs: an uplink that has another
+    /// address than its flows has none for the workers until those flows are ended.
+    async fn change_addresses(&mut self) {
+        let changed = |uplink: &UplinkState| {
+            let address = uplink.line.ends().map(|ends| ends.address);
+            address.filter(|address| uplink.flows_address != Some(*address)).map(|address| (uplink.id, address))
+        };
+        let changes: Vec<_> = self.uplinks.iter().filter_map(changed).collect();
+        if changes.is_empty() {
+            return;
+        }
+        self.publish();
+        for (id, address) in changes {
+            let uplink = &mut self.uplinks[id.index()];
+            if let Some(before) = uplink.flows_address.replace(address) {
+                info!(uplink = %uplink.config.name, %before, %address, "uplink has another address; its flows are ended");
+                self.workers.forget_flows(id).await;
+            }
+            self.addresses.set(id, address);
+        }
+        self.publish();
+    }
+
+    /// Gives back the addresses that were given for a time.
+    fn release(&mut self) {
+        for uplink in &mut self.uplinks {
+            uplink.line.release();
+            uplink.pump();
+        }
+    }
+
+    /// Gives the workers a new snapshot, and then lets the lines speak: an answer may come at once.
     fn publish(&mut self) {
         let now = now();
+        let lans: Vec<Ipv4Net> = self.lans.iter().flat_map(|lan| &lan.networks).copied().collect();
         for uplink in &mut self.uplinks {
+            uplink.line.handle_lan_networks(now, &lans);
             uplink.update_line(now);
-            uplink.pump();
         }
         let current = self.snapshot.load();
         let mut new = Snapshot {
@@ -267,15 +324,17 @@ impl<'h> Router<'h> {
             lans: std::iter::once(self.tun.snapshot()).chain(self.lans.iter().map(LanState::snapshot)).collect(),
             kernel_networks: self.kernel_networks.clone(),
         };
-        if new == **current {
-            return;
+        if new != **current {
+            if !new.is_same_for_flows(&current) {
+                new.generation = current.generation.checked_add(1).unwrap_or(1);
+                // First the shortcut: it must not carry by the old snapshot what workers judge by the new one.
+                if let Some(shortcut) = &self.shortcut {
+                    shortcut.table().set_generation(new.generation);
+                }
+            }
+            self.snapshot.store(Arc::new(new));
         }
-        new.generation = current.generation.checked_add(1).unwrap_or(1);
-        // First the shortcut: it must not carry by the old snapshot what workers judge by the new one.
-        if let Some(shortcut) = &self.shortcut {
-            shortcut.table().set_generation(new.generation);
-        }
-        self.snapshot.store(Arc::new(new));
+        self.uplinks.iter_mut().for_each(UplinkState::pump);
     }
 
     fn reload(&self) {
@@ -307,18 +366,18 @@ impl<'h> Router<'h> {
     }
 
     fn status(&self) -> StatusReport {
-        let counters = self.workers.counters();
+        let (counters, now) = (self.workers.counters(), now());
         StatusReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            uptime_seconds: now().since(self.started).as_secs(),
+            uptime_seconds: now.since(self.started).as_secs(),
             workers: self.worker_count,
             tun: self.config.lan.tun.to_string(),
             lans: self.lans.iter().map(status::lan).collect(),
             uplinks: self
                 .uplinks
                 .iter()
-                .map(|uplink| status::uplink(uplink, counters, &self.rates, &self.queue_drops))
+                .map(|uplink| status::uplink(uplink, counters, &self.rates, &self.queue_drops, now))
                 .collect(),
             engine: status::engine(counters, &self.lans, &self.queue_drops),
         }

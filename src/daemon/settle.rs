@@ -3,6 +3,7 @@
 
 use std::os::fd::AsFd;
 
+use ipnet::Ipv4Net;
 use tracing::{info, warn};
 
 use super::DaemonError;
@@ -64,6 +65,7 @@ impl Router<'_> {
             if lan.interface.as_ref().map(|known| known.index) != index {
                 self.workers.detach_lan(lan.id);
                 (lan.open, lan.guard_stale, lan.mode, lan.address) = (false, false, None, None);
+                lan.networks.clear();
                 // Its address may be there already, and no event may come for that.
                 self.refresh_at.get_or_insert(now());
             }
@@ -156,13 +158,14 @@ impl Router<'_> {
     pub(super) async fn refresh(&mut self) -> Result<(), DaemonError> {
         for index in 0..self.lans.len() {
             let Some(interface) = self.lans[index].interface.clone() else { continue };
-            let address = self.host.lan_address(&interface).await?.map(|network| network.addr());
+            let networks = self.host.lan_networks(&interface).await?;
+            let address = networks.first().map(Ipv4Net::addr);
             let lan = &mut self.lans[index];
             if address.is_none() && !lan.address_missed {
                 warn!(interface = %interface.name, "LAN interface has no IPv4 address yet");
             }
             lan.address_missed = address.is_none();
-            lan.address = address;
+            (lan.address, lan.networks) = (address, networks);
         }
         let networks = self.host.kernel_networks().await?;
         let changed = networks != self.kernel_networks;

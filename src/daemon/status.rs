@@ -7,13 +7,14 @@ use super::lan::LanState;
 use super::queue_drops::QueueDrops;
 use super::rates::{Rates, Sample};
 use super::report::{
-    EngineReport, FlowReport, FlowTraffic, FlowsQuery, FlowsReport, LanReport, TrafficReport, UplinkReport,
+    EngineReport, FlowReport, FlowTraffic, FlowsQuery, FlowsReport, LanReport, LeaseReport, TrafficReport, UplinkReport,
 };
 use super::uplink::UplinkState;
 use crate::config::Uplink;
 use crate::engine::counters::DropCounters;
 use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
-use crate::flow::Protocol;
+use crate::flow::{Protocol, Timestamp};
+use crate::link::dhcp::Client;
 use crate::placement::UplinkId;
 
 /// Flows that are listed when nobody says how many.
@@ -68,17 +69,26 @@ pub(super) fn sample(counters: &Counters, uplinks: &[UplinkState]) -> Sample {
 }
 
 /// One uplink.
-pub(super) fn uplink(uplink: &UplinkState, counters: &Counters, rates: &Rates, queues: &QueueDrops) -> UplinkReport {
+pub(super) fn uplink(
+    uplink: &UplinkState,
+    counters: &Counters,
+    rates: &Rates,
+    queues: &QueueDrops,
+    now: Timestamp,
+) -> UplinkReport {
     let queue = uplink.interface.as_ref().map_or(0, |interface| queues.of(interface.index));
     let of = |read: fn(&UplinkCounters) -> u64| sum(counters, |worker| read(worker.uplink(uplink.id)));
     let (out_rate, in_rate) = rates.of(uplink.id.index());
     UplinkReport {
         name: uplink.config.name.to_string(),
         interface: uplink.config.interface.to_string(),
+        kind: uplink.config.kind.name().to_owned(),
         state: uplink.line.availability().name().to_owned(),
-        address: uplink.config.address.to_string(),
-        gateway: uplink.config.gateway.to_string(),
+        address: uplink.addresses().map(|(address, _)| address.to_string()),
+        gateway: uplink.addresses().map(|(_, gateway)| gateway.to_string()),
         gateway_mac: uplink.line.next_hop().map(|(gateway, _)| gateway.to_string()),
+        problem: uplink.problem(),
+        lease: uplink.line.dhcp().and_then(|client| lease(client, now)),
         weight: uplink.config.weight.get(),
         flows: of(|uplink| uplink.flows.value()),
         out: TrafficReport {
@@ -93,6 +103,15 @@ pub(super) fn uplink(uplink: &UplinkState, counters: &Counters, rates: &Rates, q
         },
         drops: drops(counters, queue, |worker| &worker.uplink(uplink.id).drops),
     }
+}
+
+fn lease(client: &Client, now: Timestamp) -> Option<LeaseReport> {
+    client.lease().map(|lease| LeaseReport {
+        server: lease.server,
+        expires_in_seconds: client.lease_end().map(|end| end.since(now).as_secs()),
+        name_servers: lease.name_servers.clone(),
+        mtu: lease.mtu,
+    })
 }
 
 /// One LAN interface.

@@ -1,13 +1,18 @@
 //! One uplink as the loop keeps it: its line, and its sockets while the interface is there.
 
-use tracing::{info, warn};
+use std::net::Ipv4Addr;
 
-use crate::config;
+use ipnet::Ipv4Net;
+use tracing::{debug, info, warn};
+
+use super::lease_file::LeaseFile;
+use crate::config::{self, UplinkKind};
 use crate::flow::Timestamp;
 use crate::host::Interface;
 use crate::io::FrameSender;
+use crate::link::dhcp::{Client, ClientEvent, Lease};
 use crate::link::{InterfaceStatus, Line, LineEvent};
-use crate::placement::{Availability, Uplink, UplinkId};
+use crate::placement::{Availability, DhcpAnswers, Uplink, UplinkId};
 
 /// An uplink.
 #[derive(Debug)]
@@ -21,13 +26,27 @@ pub(super) struct UplinkState {
     pub(super) prepared: bool,
     /// Our own way to send there; the workers have sockets of theirs as long.
     pub(super) sender: Option<FrameSender>,
+    /// The address that its flows have, and the only one that the packet path is given; `None`: it has no flows.
+    pub(super) flows_address: Option<Ipv4Addr>,
+    /// Where an address from DHCP is remembered.
+    lease_file: Option<LeaseFile>,
 }
 
 impl UplinkState {
-    /// An uplink whose interface nobody has seen yet.
-    pub(super) fn new(id: UplinkId, config: config::Uplink) -> Self {
-        let line = Line::new(config.address.addr(), config.gateway);
-        Self { id, config, line, interface: None, prepared: false, sender: None }
+    /// An uplink whose interface nobody has seen yet. `seed` is random, `flows_address` what its flows of an earlier run
+    /// have, `lease_file` for one of kind `dhcp`.
+    pub(super) fn new(
+        id: UplinkId,
+        config: config::Uplink,
+        flows_address: Option<Ipv4Addr>,
+        seed: [u8; 32],
+        lease_file: LeaseFile,
+    ) -> Self {
+        let (line, lease_file) = match config.kind {
+            UplinkKind::Static { address, gateway } => (Line::new(address.addr(), gateway), None),
+            UplinkKind::Dhcp => (Line::with_dhcp(Client::new(seed, lease_file.remembered())), Some(lease_file)),
+        };
+        Self { id, config, line, interface: None, prepared: false, sender: None, flows_address, lease_file }
     }
 
     /// Tells the line how its interface is.
@@ -51,6 +70,28 @@ impl UplinkState {
         while let Some(event) = self.line.poll_event() {
             self.log(event);
         }
+        if let (Some(file), Some(client)) = (&mut self.lease_file, self.line.dhcp()) {
+            file.update(client.remembered());
+        }
+    }
+
+    /// Our address on the line with the length of its network's prefix, and the gateway's, while the line has them.
+    pub(super) fn addresses(&self) -> Option<(Ipv4Net, Ipv4Addr)> {
+        match self.config.kind {
+            UplinkKind::Static { address, gateway } => Some((address, gateway)),
+            UplinkKind::Dhcp => self.line.dhcp().and_then(Client::lease).map(|lease| (lease.network, lease.gateway)),
+        }
+    }
+
+    /// What a DHCP message can change that a worker reads: the lease, and whether an answer is waited for.
+    pub(super) fn leased(&self) -> Option<(Option<Lease>, bool)> {
+        self.line.dhcp().map(|client| (client.lease().cloned(), client.expects_answer()))
+    }
+
+    /// Why the line gets no address although a server gives one.
+    pub(super) fn problem(&self) -> Option<String> {
+        let (network, why) = self.line.dhcp().and_then(Client::refused)?;
+        Some(format!("lease of {network} refused: {why}; {}", why.remedy()))
     }
 
     fn log(&self, event: LineEvent) {
@@ -67,26 +108,59 @@ impl UplinkState {
                 info!(%uplink, %interface, state = to.name(), %cause, "uplink changed");
             }
             LineEvent::GatewayMoved { from, to } => {
-                warn!(%uplink, gateway = %self.config.gateway, %from, %to, "gateway has another Ethernet address");
+                let gateway = self.line.ends().map(|ends| ends.gateway.to_string()).unwrap_or_default();
+                warn!(%uplink, gateway, %from, %to, "gateway has another Ethernet address");
             }
             LineEvent::AddressConflict(rival) => {
-                warn!(%uplink, address = %self.config.address.addr(), %rival, "somebody else uses our address");
+                let address = self.line.ends().map(|ends| ends.address.to_string()).unwrap_or_default();
+                warn!(%uplink, address, %rival, "somebody else uses our address");
+            }
+            LineEvent::Dhcp(event) => self.log_dhcp(event),
+        }
+    }
+
+    fn log_dhcp(&self, event: ClientEvent) {
+        let (uplink, interface) = (&self.config.name, &self.config.interface);
+        match event {
+            ClientEvent::Leased(lease) => {
+                let (address, gateway, server) = (lease.network, lease.gateway, lease.server);
+                let seconds = lease.lifetime.map(|lifetime| lifetime.end.as_secs());
+                info!(%uplink, %interface, %address, %gateway, %server, seconds, mtu = lease.mtu, "lease obtained");
+            }
+            ClientEvent::Extended => debug!(%uplink, "lease extended"),
+            ClientEvent::Ended { address, why } => warn!(%uplink, %interface, %address, %why, "lease ended"),
+            ClientEvent::Denied { address, message } => {
+                warn!(%uplink, %interface, %address, message, "server does not give the address that was asked for");
+            }
+            ClientEvent::Refused { network, why } => {
+                let what_to_do = why.remedy();
+                warn!(%uplink, %interface, offered = %network, %why, what_to_do, "lease refused");
+            }
+            ClientEvent::Declined { address, rival } => {
+                warn!(%uplink, %interface, %address, %rival, "lease declined: somebody on the line uses its address");
+            }
+            ClientEvent::NoServer => {
+                warn!(%uplink, %interface, "no DHCP server answers; is the cable in the right port, and the modem up?");
             }
         }
     }
 
     /// As the packet path needs it.
     pub(super) fn snapshot(&self) -> Uplink {
-        let mtu = self.interface.as_ref().map_or(1_500, |interface| interface.mtu);
+        let interface_mtu = self.interface.as_ref().map_or(1_500, |interface| interface.mtu);
+        let client = self.line.dhcp();
+        let lease_mtu = client.and_then(Client::lease).and_then(|lease| lease.mtu).unwrap_or(u16::MAX);
+        let awaits = client.is_some_and(Client::expects_answer);
         Uplink {
             id: self.id,
             name: self.config.name.shared(),
             interface: self.interface.as_ref().map(|interface| interface.index),
             availability: self.line.availability(),
-            external: Some(self.config.address.addr()),
-            mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
+            external: self.line.ends().map(|ends| ends.address).filter(|&address| Some(address) == self.flows_address),
+            mtu: u16::try_from(interface_mtu).unwrap_or(u16::MAX).min(lease_mtu),
             weight: self.config.weight,
             next_hop: self.line.next_hop(),
+            dhcp: if awaits { DhcpAnswers::Awaited } else { DhcpAnswers::Unwanted },
         }
     }
 }

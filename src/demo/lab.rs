@@ -21,7 +21,9 @@ pub use error::LabError;
 pub use namespace::{Namespace, Process};
 pub use router::{Capture, Router};
 use topology::Topology;
-pub use topology::{FarEnd, LabOptions, NAME_SERVER, Offloads, ROUTER_ADDRESS, SERVER, UplinkOptions, host_address};
+pub use topology::{
+    Addressing, FarEnd, LabOptions, NAME_SERVER, Offloads, ROUTER_ADDRESS, SERVER, UplinkOptions, host_address,
+};
 
 /// Labs made by this process, for their names.
 static LABS: AtomicU32 = AtomicU32::new(0);
@@ -139,10 +141,17 @@ impl Lab {
     /// # Errors
     /// When it does not start, ends, or its uplinks are not all up in time; the message has the end of its log.
     pub fn start_router(&self, binary: &Path, capture: Capture) -> Result<Router, LabError> {
-        let config = self.config(capture)?;
-        let mut router = Router::start(self.router(), binary, &config, &self.directory)?;
+        let mut router = self.launch_router(binary, capture)?;
         router.wait_until_up(self.options.uplinks.len())?;
         Ok(router)
+    }
+
+    /// Starts the Potato program `binary` in the router, and waits for nothing.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn launch_router(&self, binary: &Path, capture: Capture) -> Result<Router, LabError> {
+        Router::start(self.router(), binary, &self.config(capture)?, &self.directory)
     }
 }
 

@@ -14,7 +14,8 @@ use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
 use crate::flow::tcp::TcpTracker;
 use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
 use crate::nat::Mapping;
-use crate::placement::{Lan, LanId, Snapshot, Uplink, UplinkId};
+use crate::nat::ports::DHCP_CLIENT_PORT;
+use crate::placement::{DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::ETHERTYPE_ARP;
 use crate::wire::icmp::ErrorKind;
 use crate::wire::{AddressField, MacAddress, PacketBuffer};
@@ -39,7 +40,7 @@ impl Worker {
             &Err(reason) => return Verdict::Drop(reason),
         };
         let Some((uplink, external)) = addressed(context.snapshot, uplink_id, parsed.ip.destination) else {
-            return Verdict::Drop(DropReason::NoMapping);
+            return unasked(context.snapshot, uplink_id, &parsed.content);
         };
         let (protocol, ports, segment) = match &parsed.content {
             &Content::Flow { protocol, ports, ref segment } => (protocol, ports, segment.as_ref()),
@@ -56,7 +57,7 @@ impl Worker {
         // 3. Look the flow up, from the external port to the host; 4. or make it.
         let mapping = Mapping { protocol, uplink: uplink_id, external_port: ports.destination };
         let Some(internal) = self.mappings.internal(mapping) else {
-            return Verdict::Drop(DropReason::NoMapping);
+            return unasked(context.snapshot, uplink_id, &parsed.content);
         };
         let remote = EndpointV4 { address: parsed.ip.source, port: ports.source };
         let flow = FlowPacket { key: FlowKey { protocol, internal, remote }, parsed, segment };
@@ -160,6 +161,16 @@ impl Worker {
 fn addressed(snapshot: &Snapshot, uplink: UplinkId, destination: Ipv4Addr) -> Option<(&Uplink, Ipv4Addr)> {
     let uplink = snapshot.uplink(uplink)?;
     (uplink.external == Some(destination)).then_some((uplink, destination))
+}
+
+/// What becomes of a packet that no host has asked for: it may answer the daemon's DHCP client, as long as that waits for
+/// an answer, and be for an address that the uplink has not yet.
+fn unasked(snapshot: &Snapshot, uplink: UplinkId, content: &Content) -> Verdict {
+    let is_dhcp = matches!(content, Content::Flow { protocol: Protocol::Udp, ports, .. } if ports.destination == DHCP_CLIENT_PORT);
+    if is_dhcp && snapshot.uplink(uplink).is_some_and(|uplink| uplink.dhcp == DhcpAnswers::Awaited) {
+        return Verdict::Daemon(uplink);
+    }
+    Verdict::Drop(DropReason::NoMapping)
 }
 
 /// The LAN-side port that a host is behind, and its Ethernet address there.

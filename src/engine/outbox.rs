@@ -43,7 +43,7 @@ pub struct Outbox {
     pub lans: [Vec<PacketBuffer>; MAX_LANS],
     /// Packets for other workers.
     pub handoffs: Vec<Handoff>,
-    /// Frames of an uplink that are the daemon's business (ARP), as received.
+    /// Frames of an uplink that are the daemon's business (ARP, DHCP), as received.
     pub daemon: Vec<(UplinkId, PacketBuffer)>,
     /// Buffers to make packets in, and where finished ones go back to.
     pub pool: BufferPool,

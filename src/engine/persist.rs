@@ -3,7 +3,8 @@
 //! The slab of every worker lies in one file (on a tmpfs), behind a header that says for which boot, which uplinks and
 //! which layout it was written. At the start the flows of an earlier run are read from it, the file is laid out anew, and
 //! each flow is given to the worker that owns its port now, with the very mapping that it had. So the number of workers and the
-//! order of uplinks may change between runs; flows of a line that is gone, or has another address, are left behind.
+//! order of uplinks may change between runs; flows of a line that is gone, or has another address, are left behind. Of a line
+//! that gets its address only later the file says which one its flows have ([`FlowAddresses`]).
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
@@ -22,21 +23,21 @@ use crate::flow::hash::HashKey;
 use crate::flow::record::{FLAG_SHORTCUT, Tick};
 use crate::flow::{FlowTable, FlowV4, Timestamp};
 use crate::nat::{Mappings, PortSlice};
-use crate::placement::{Load, MAX_UPLINKS, WorkerId, owner_of_port};
+use crate::placement::{Load, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
 use crate::sys::mapped::{MappedFile, REGION_ALIGNMENT, Region};
 use crate::sys::slab::Slab;
 
 /// "potatoes", and the layout's version.
 const MAGIC: u64 = u64::from_be_bytes(*b"potatoes");
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// What makes an uplink the same one in the next run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UplinkIdentity {
     /// Its name in the configuration.
     pub name: String,
-    /// Its address.
-    pub external: Ipv4Addr,
+    /// Its address; `None`: it gets one later, and may get the one that its flows have.
+    pub external: Option<Ipv4Addr>,
 }
 
 /// What the workers are made from.
@@ -99,17 +100,47 @@ struct Header {
     region_length: u64,
     workers: u64,
     reserved: [u64; 2],
-    uplinks: [u64; MAX_UPLINKS],
+    /// Of each uplink, what its name comes to; 0 where there is none.
+    names: [u64; MAX_UPLINKS],
+    /// The address that its flows have; zero where it has never had one.
+    addresses: [[u8; 4]; MAX_UPLINKS],
 }
 
 const HEADER_LENGTH: usize = size_of::<Header>();
 const _: () = assert!(HEADER_LENGTH.is_multiple_of(REGION_ALIGNMENT), "slabs start on a cache line");
 
-/// A number that names an uplink from run to run.
+/// A number that stands for an uplink's name.
 fn fingerprint(uplink: &UplinkIdentity) -> u64 {
     let key = HashKey::new(u128::from(MAGIC) << 64 | 0x9e37_79b9_7f4a_7c15);
-    let start = key.hash(u32::from(uplink.external).into(), uplink.name.len() as u64);
+    let start = key.hash(0, uplink.name.len() as u64);
     uplink.name.bytes().fold(start, |hash, byte| key.hash(hash, byte.into()))
+}
+
+/// The address that the flows of each uplink have, kept in the file with them.
+///
+/// Flows never change their address: before an uplink gets another one, whoever sets it here has them forgotten
+/// ([`Worker::forget_flows`]).
+#[derive(Debug)]
+pub struct FlowAddresses {
+    addresses: [Option<Ipv4Addr>; MAX_UPLINKS],
+    /// The file's header, where there is a file.
+    header: Option<Region>,
+}
+
+impl FlowAddresses {
+    /// The address that an uplink's flows have; `None`: it has never had one, and no flows.
+    #[must_use]
+    pub fn of(&self, uplink: UplinkId) -> Option<Ipv4Addr> {
+        self.addresses[uplink.index()]
+    }
+
+    /// From now on, an uplink's flows have this address.
+    pub fn set(&mut self, uplink: UplinkId, address: Ipv4Addr) {
+        self.addresses[uplink.index()] = Some(address);
+        if let Some(header) = self.header.as_mut().and_then(|region| region.as_slice_mut::<Header>().first_mut()) {
+            header.addresses[uplink.index()] = address.octets();
+        }
+    }
 }
 
 /// Makes the workers, with the flows of an earlier run where there are any. `now` tells which of those still live.
@@ -117,13 +148,26 @@ fn fingerprint(uplink: &UplinkIdentity) -> u64 {
 /// # Errors
 /// When the file or the memory cannot be had.
 pub fn open(config: &EngineConfig, now: Timestamp) -> Result<Vec<Worker>, EngineError> {
+    open_with_addresses(config, now).map(|(workers, _)| workers)
+}
+
+/// As [`open`], and gives the addresses that the flows have: for uplinks that get theirs later.
+///
+/// # Errors
+/// When the file or the memory cannot be had.
+pub fn open_with_addresses(config: &EngineConfig, now: Timestamp) -> Result<(Vec<Worker>, FlowAddresses), EngineError> {
     if config.workers == 0 || config.flows == 0 || config.uplinks.len() > MAX_UPLINKS {
         return Err(EngineError::Bounds);
     }
-    let survivors = config.file.as_deref().map_or_else(Vec::new, |path| read_flows(path, config, now));
+    let mut addresses = [None; MAX_UPLINKS];
+    for (address, uplink) in addresses.iter_mut().zip(&config.uplinks) {
+        *address = uplink.external;
+    }
+    let path = config.file.as_deref();
+    let survivors = path.map_or_else(Vec::new, |path| read_flows(path, config, now, &mut addresses));
     let per_worker = config.flows.div_ceil(config.workers.into());
     let region_length = Slab::<FlowV4>::region_length(per_worker);
-    let regions = map_regions(config, region_length)?;
+    let (header, regions) = map_regions(config, region_length, &addresses)?;
     let load = Arc::new(Load::default());
     let mut random = ChaCha8Rng::from_seed(config.seed);
     let mut workers: Vec<Worker> = (0..config.workers)
@@ -135,7 +179,7 @@ pub fn open(config: &EngineConfig, now: Timestamp) -> Result<Vec<Worker>, Engine
         let owner = owner_of_port(record.body.internal_port, config.workers);
         workers[owner.index()].adopt(record);
     }
-    Ok(workers)
+    Ok((workers, FlowAddresses { addresses, header }))
 }
 
 fn make_worker(
@@ -160,13 +204,18 @@ fn make_worker(
     })
 }
 
-/// A region for each worker, all zeros.
-fn map_regions(config: &EngineConfig, region_length: usize) -> Result<Vec<Region>, EngineError> {
+/// The header, where there is a file, and a region for each worker, all zeros.
+fn map_regions(
+    config: &EngineConfig,
+    region_length: usize,
+    addresses: &[Option<Ipv4Addr>; MAX_UPLINKS],
+) -> Result<(Option<Region>, Vec<Region>), EngineError> {
     let lengths = vec![region_length; config.workers.into()];
     let slabs = region_length * lengths.len();
     let Some(path) = &config.file else {
         let memory = |source| EngineError::Memory { flows: config.flows, bytes: slabs, source };
-        return MappedFile::anonymous(slabs).and_then(|mapped| mapped.split(&lengths)).map_err(memory);
+        let regions = MappedFile::anonymous(slabs).and_then(|mapped| mapped.split(&lengths)).map_err(memory)?;
+        return Ok((None, regions));
     };
     let bytes = HEADER_LENGTH + slabs;
     let failed = |source| EngineError::File { path: path.clone(), bytes, source };
@@ -185,21 +234,28 @@ fn map_regions(config: &EngineConfig, region_length: usize) -> Result<Vec<Region
         region_length: region_length as u64,
         workers: config.workers.into(),
         reserved: [0; 2],
-        uplinks: [0; MAX_UPLINKS],
+        names: [0; MAX_UPLINKS],
+        addresses: addresses.map(|address| address.map_or([0; 4], |address| address.octets())),
     };
-    for (place, uplink) in header.uplinks.iter_mut().zip(&config.uplinks) {
+    for (place, uplink) in header.names.iter_mut().zip(&config.uplinks) {
         *place = fingerprint(uplink);
     }
     mapped.bytes_mut()[..HEADER_LENGTH].copy_from_slice(header.as_bytes());
     let mut cuts = vec![HEADER_LENGTH];
     cuts.extend(lengths);
     let mut regions = mapped.split(&cuts).map_err(failed)?;
-    regions.remove(0);
-    Ok(regions)
+    let header = regions.remove(0);
+    Ok((Some(header), regions))
 }
 
-/// The flows of an earlier run that can go on. A file that is not there, or is not of this boot and layout, has none.
-fn read_flows(path: &Path, config: &EngineConfig, now: Timestamp) -> Vec<FlowV4> {
+/// The flows of an earlier run that can go on, and into `addresses` those that they have, where none is known. A file that
+/// is not there, or is not of this boot and layout, has none.
+fn read_flows(
+    path: &Path,
+    config: &EngineConfig,
+    now: Timestamp,
+    addresses: &mut [Option<Ipv4Addr>; MAX_UPLINKS],
+) -> Vec<FlowV4> {
     let Ok(file) = File::open(path) else { return Vec::new() };
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let Some(header) = read_record::<Header>(&mut reader) else { return Vec::new() };
@@ -210,11 +266,18 @@ fn read_flows(path: &Path, config: &EngineConfig, now: Timestamp) -> Vec<FlowV4>
     if !is_ours {
         return Vec::new();
     }
-    let known: Vec<u64> = config.uplinks.iter().map(fingerprint).collect();
-    let uplink_now = |old: u8| {
-        let wanted = header.uplinks.get(usize::from(old)).filter(|&&wanted| wanted != 0)?;
-        known.iter().position(|fingerprint| fingerprint == wanted).and_then(|at| u8::try_from(at).ok())
-    };
+    // Where each uplink of then is now, if it is the same one.
+    let mut uplinks_now = [None; MAX_UPLINKS];
+    for (old, (name, address)) in header.names.iter().zip(header.addresses).enumerate() {
+        let address = Ipv4Addr::from(address);
+        let found = config.uplinks.iter().position(|uplink| fingerprint(uplink) == *name);
+        if let Some(at) = found.filter(|_| *name != 0 && !address.is_unspecified())
+            && *addresses[at].get_or_insert(address) == address
+        {
+            uplinks_now[old] = u8::try_from(at).ok();
+        }
+    }
+    let uplink_now = |old: u8| uplinks_now.get(usize::from(old)).copied().flatten();
     let mut flows = Vec::new();
     let Ok(region_length) = usize::try_from(header.region_length) else { return flows };
     for _ in 0..header.workers {

@@ -116,12 +116,12 @@ impl Host {
         Ok(networks::kernel_networks(&routes, &addresses, &ours))
     }
 
-    /// The address that the machine has on an interface: the first one, with its network.
+    /// The addresses that the machine has on an interface, each with its network; the primary one first.
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub async fn lan_address(&self, interface: &Interface) -> Result<Option<Ipv4Net>, HostError> {
-        Ok(networks::primary_address(&self.steps.netlink.addresses().await?, interface.index))
+    pub async fn lan_networks(&self, interface: &Interface) -> Result<Vec<Ipv4Net>, HostError> {
+        Ok(networks::addresses_of(&self.steps.netlink.addresses().await?, interface.index))
     }
 
     /// Takes an uplink's interface away from the kernel: `guard` (which drops everything, as from `io::uplink_guard`) at
@@ -167,7 +167,7 @@ impl Host {
         }
         self.steps.set_sysctl(&interface, Family::Ipv4, "forwarding", "1")?;
         let mut warnings = self.steps.set_receive_features(&interface)?;
-        if self.lan_address(&interface).await?.is_none() {
+        if self.lan_networks(&interface).await?.is_empty() {
             warnings.push(HostWarning::NoLanAddress { interface: interface.name.clone() });
         }
         Ok(warnings)

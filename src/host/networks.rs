@@ -49,17 +49,11 @@ fn output_interfaces(route: &RouteMessage) -> Vec<u32> {
     interfaces
 }
 
-/// The first address that an interface got.
-pub(super) fn primary_address(addresses: &[Address], index: u32) -> Option<Ipv4Net> {
-    addresses
-        .iter()
-        .filter(|address| address.interface_index == index && !address.is_secondary())
-        .find_map(Address::ipv4)
-}
-
-/// An interface's addresses.
+/// An interface's addresses, the primary ones first.
 pub(super) fn addresses_of(addresses: &[Address], index: u32) -> Vec<Ipv4Net> {
-    addresses.iter().filter(|address| address.interface_index == index).filter_map(Address::ipv4).collect()
+    let mut own: Vec<_> = addresses.iter().filter(|address| address.interface_index == index).collect();
+    own.sort_by_key(|address| address.is_secondary());
+    own.into_iter().filter_map(Address::ipv4).collect()
 }
 
 /// Whether the machine has this address.

@@ -8,6 +8,7 @@ use crossbeam::queue::ArrayQueue;
 use super::ports::Port;
 use crate::engine::outbox::Ingress;
 use crate::engine::{FlowFilter, FlowPage, Handoff};
+use crate::placement::UplinkId;
 use crate::sys::eventfd::EventFd;
 
 /// Packets that wait for a worker at most: as many as the kernel's own queue between processors.
@@ -19,6 +20,7 @@ pub(super) enum Command {
     Attach(Ingress, Box<Port>),
     Detach(Ingress),
     ListFlows { filter: FlowFilter, cursor: u32, reply: tokio::sync::oneshot::Sender<FlowPage> },
+    ForgetFlows { uplink: UplinkId, cursor: u32, reply: tokio::sync::oneshot::Sender<Option<u32>> },
     Stop,
 }
 

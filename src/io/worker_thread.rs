@@ -204,6 +204,10 @@ impl WorkerThread {
                     debug!("nobody waits for the flows any more");
                 }
             }
+            Command::ForgetFlows { uplink, cursor, reply } => {
+                // Whoever told us to waits for it.
+                let _ = reply.send(self.worker.forget_flows(now(), uplink, cursor));
+            }
             Command::Stop => {
                 self.worker.settle(now());
                 return Some(End::Stopped);

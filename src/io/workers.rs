@@ -127,6 +127,19 @@ impl Workers {
         flows
     }
 
+    /// Ends all flows of an uplink, page by page. The published snapshot must not give it an address.
+    pub async fn forget_flows(&self, uplink: UplinkId) {
+        for worker in 0..self.commands.len() {
+            let mut cursor = Some(0);
+            while let Some(from) = cursor {
+                let (reply, next) = oneshot::channel();
+                self.command(worker, Command::ForgetFlows { uplink, cursor: from, reply });
+                // A worker that has failed has no flows.
+                cursor = next.await.unwrap_or_default();
+            }
+        }
+    }
+
     /// Resolves when a worker has failed.
     pub fn failed(&self) -> impl Future<Output = WorkerFailure> + Send + use<> {
         let mut failure = self.failure.clone();

@@ -2,8 +2,11 @@
 //!
 //! All share their verbs: `handle_packet`, `handle_timeout`, `poll_transmit`, `poll_timeout`, `poll_event`.
 
+pub mod arp;
+pub mod dhcp;
 pub mod line;
 pub mod neighbor;
 
-pub use line::{Cause, InterfaceStatus, Line, LineEvent};
-pub use neighbor::{ArpFrame, Neighbor, NeighborEvent};
+pub use arp::ArpFrame;
+pub use line::{Cause, Ends, InterfaceStatus, Line, LineEvent};
+pub use neighbor::{Neighbor, NeighborEvent};

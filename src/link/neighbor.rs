@@ -7,14 +7,14 @@
 //! Requests for our address are answered; somebody else who claims it is told off once in ten seconds and reported.
 //!
 //! It does not probe before use (RFC 5227 section 2.1): a router that waits for seconds after a cable is plugged in
-//! helps nobody, and the address was given to us by the provider. It knows no other neighbours.
+//! helps nobody, and a static address was given to us by the provider. (The DHCP client probes, more briefly.) It knows
+//! no other neighbours.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr};
-
+use super::arp::{Arp, ArpFrame, Operation};
 use crate::flow::Timestamp;
 use crate::wire::MacAddress;
 
@@ -41,12 +41,6 @@ const UNICAST_REFRESHES: u32 = 2;
 const REFRESHES: u32 = 5;
 /// Frames that may wait to be sent. What comes above is lost, as on a wire.
 const LONGEST_QUEUE: usize = 16;
-
-/// Bytes of an ARP frame on Ethernet, without padding.
-pub const ARP_FRAME_LENGTH: usize = 14 + 28;
-
-/// An ARP frame, ready to send.
-pub type ArpFrame = [u8; ARP_FRAME_LENGTH];
 
 /// What the neighbour's owner should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +104,18 @@ impl Neighbor {
         neighbor
     }
 
+    /// The address that it announces and defends.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// The gateway that it asks for.
+    #[must_use]
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.gateway
+    }
+
     /// The gateway's Ethernet address, once it is known.
     #[must_use]
     pub fn gateway_mac(&self) -> Option<MacAddress> {
@@ -121,18 +127,8 @@ impl Neighbor {
 
     /// Handles an ARP packet: what follows the Ethernet header. Anything else, or anything broken, is ignored.
     pub fn handle_packet(&mut self, now: Timestamp, arp: &[u8]) {
-        let Ok(ArpRepr::EthernetIpv4 {
-            operation: operation @ (ArpOperation::Request | ArpOperation::Reply),
-            source_hardware_addr: EthernetAddress(sender_mac),
-            source_protocol_addr: sender,
-            target_protocol_addr: target,
-            ..
-        }) = ArpPacket::new_checked(arp).and_then(|packet| ArpRepr::parse(&packet))
-        else {
-            return;
-        };
-        let sender_mac = MacAddress(sender_mac);
-        if sender_mac == self.mac || sender_mac.is_group() || sender_mac == MacAddress::default() {
+        let Some(Arp { operation, sender_mac, sender, target, .. }) = Arp::parse(arp) else { return };
+        if sender_mac == self.mac {
             return;
         }
         if sender == self.address {
@@ -143,8 +139,8 @@ impl Neighbor {
             self.hear_gateway(now, sender_mac);
         }
         // RFC 5227 section 2.1.1: a probe, whose sender is 0.0.0.0, is answered like any request.
-        if operation == ArpOperation::Request && target == self.address {
-            self.queue(ArpOperation::Reply, sender_mac, sender_mac, sender);
+        if operation == Operation::Request && target == self.address {
+            self.queue(Operation::Reply, sender_mac, sender_mac, sender);
         }
     }
 
@@ -219,11 +215,11 @@ impl Neighbor {
     }
 
     fn announce(&mut self) {
-        self.queue(ArpOperation::Request, MacAddress::BROADCAST, MacAddress::default(), self.address);
+        self.queue(Operation::Request, MacAddress::BROADCAST, MacAddress::default(), self.address);
     }
 
     fn ask(&mut self, to: MacAddress) {
-        self.queue(ArpOperation::Request, to, MacAddress::default(), self.gateway);
+        self.queue(Operation::Request, to, MacAddress::default(), self.gateway);
     }
 
     fn report(&mut self, event: NeighborEvent) {
@@ -232,30 +228,19 @@ impl Neighbor {
         }
     }
 
-    fn queue(&mut self, operation: ArpOperation, to: MacAddress, target_mac: MacAddress, target: Ipv4Addr) {
+    fn queue(&mut self, operation: Operation, to: MacAddress, target_mac: MacAddress, target: Ipv4Addr) {
         if self.frames.len() >= LONGEST_QUEUE {
             return;
         }
-        let source = EthernetAddress(self.mac.0);
-        let ethernet =
-            EthernetRepr { src_addr: source, dst_addr: EthernetAddress(to.0), ethertype: EthernetProtocol::Arp };
-        let arp = ArpRepr::EthernetIpv4 {
-            operation,
-            source_hardware_addr: source,
-            source_protocol_addr: self.address,
-            target_hardware_addr: EthernetAddress(target_mac.0),
-            target_protocol_addr: target,
-        };
-        let mut bytes = [0; ARP_FRAME_LENGTH];
-        let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
-        ethernet.emit(&mut frame);
-        arp.emit(&mut ArpPacket::new_unchecked(frame.payload_mut()));
-        self.frames.push_back(bytes);
+        let arp = Arp { operation, sender_mac: self.mac, sender: self.address, target_mac, target };
+        self.frames.push_back(arp.frame(to));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol};
+
     use super::*;
 
     const OURS: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);

@@ -10,6 +10,8 @@ use crate::placement::{WorkerId, owner_of_port};
 
 /// Ports below this form a class of their own: RFC 4787 REQ-3a keeps a port in its class.
 const FIRST_UNPRIVILEGED: u16 = 1024;
+/// The port that an uplink's own DHCP client has (RFC 2131 section 4.1). No host gets it.
+pub const DHCP_CLIENT_PORT: u16 = 68;
 /// Random tries before the bits are searched. With half of the ports taken one try in two succeeds, so that a search
 /// (which favours ports behind taken ones) is rare before the ports are nearly used up.
 const RANDOM_TRIES: u32 = 24;
@@ -63,12 +65,12 @@ pub struct TakenPorts {
 }
 
 impl TakenPorts {
-    /// All free, except port 0 and what does not exist.
+    /// All free, except port 0, the DHCP client's, and what does not exist.
     #[must_use]
     pub fn new(slice: PortSlice) -> Self {
         let mut ports = Self { slice, taken: vec![0; slice.slots().div_ceil(64)] };
         for slot in 0..ports.taken.len() * 64 {
-            if slice.port(slot).is_none_or(|port| port == 0) || slot >= slice.slots() {
+            if slice.port(slot).is_none_or(|port| port == 0 || port == DHCP_CLIENT_PORT) || slot >= slice.slots() {
                 ports.take(slot);
             }
         }
@@ -171,6 +173,7 @@ mod tests {
                 assert!(given.insert(port));
             }
             let class = (1..=u16::MAX).filter(|port| slice.slot(*port).is_some() && (*port < 1024) == low);
+            let class = class.filter(|port| *port != DHCP_CLIENT_PORT);
             assert!(given.iter().copied().eq(class));
         }
     }

@@ -56,6 +56,7 @@ pub fn choose(uplinks: &[Uplink], load: &Load) -> Option<UplinkId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::placement::uplink::DhcpAnswers;
     use crate::wire::MacAddress;
     use std::net::Ipv4Addr;
     use std::num::NonZeroU32;
@@ -70,6 +71,7 @@ mod tests {
             mtu: 1500,
             weight: NonZeroU32::new(weight).unwrap(),
             next_hop: Some((MacAddress::default(), MacAddress::default())),
+            dhcp: DhcpAnswers::Unwanted,
         }
     }
 

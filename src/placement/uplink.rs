@@ -80,7 +80,7 @@ pub enum Availability {
     Missing,
     /// Its interface has no carrier or is down.
     NoCarrier,
-    /// Its gateway has not answered ARP (yet).
+    /// It has no address, or its gateway has not answered ARP (yet).
     Unresolved,
 }
 
@@ -95,6 +95,16 @@ impl Availability {
             Self::Unresolved => "connecting",
         }
     }
+}
+
+/// What becomes of DHCP messages to us that come by an uplink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DhcpAnswers {
+    /// Nobody has asked: they are packets like any other.
+    #[default]
+    Unwanted,
+    /// The daemon waits for one.
+    Awaited,
 }
 
 /// One internet line, as the packet path needs it.
@@ -116,6 +126,8 @@ pub struct Uplink {
     pub weight: NonZeroU32,
     /// The Ethernet header that sends a packet to the gateway, without the EtherType: destination, source.
     pub next_hop: Option<(MacAddress, MacAddress)>,
+    /// What becomes of DHCP messages that come by it.
+    pub dhcp: DhcpAnswers,
 }
 
 /// How packets reach the hosts of a LAN.
@@ -145,7 +157,7 @@ pub struct Lan {
 /// All that a worker must know of the world while it handles a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Its number: another one whenever anything else in it is different. 0: nothing is known yet.
+    /// Its number: another one whenever anything that flows depend on is different. 0: nothing is known yet.
     pub generation: u32,
     /// Every configured uplink, at its [`UplinkId`].
     pub uplinks: Vec<Uplink>,
@@ -162,6 +174,17 @@ impl Snapshot {
         self.uplinks.get(id.index())
     }
 
+    /// Whether flows need not know one from the other: at most the daemon waits for other answers.
+    #[must_use]
+    pub fn is_same_for_flows(&self, other: &Self) -> bool {
+        let mut like_other = self.clone();
+        like_other.generation = other.generation;
+        for (uplink, theirs) in like_other.uplinks.iter_mut().zip(&other.uplinks) {
+            uplink.dhcp = theirs.dhcp;
+        }
+        like_other == *other
+    }
+
     /// The LAN-side port with this id, if it is there.
     #[must_use]
     pub fn lan(&self, id: LanId) -> Option<&Lan> {
@@ -172,6 +195,28 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flows_do_not_mind_what_the_daemon_waits_for() {
+        let uplink = |address, dhcp| Uplink {
+            id: UplinkId(0),
+            name: "dsl1".into(),
+            interface: None,
+            availability: Availability::Usable,
+            external: Some(address),
+            mtu: 1_500,
+            weight: NonZeroU32::MIN,
+            next_hop: None,
+            dhcp,
+        };
+        let (first, second) = (Ipv4Addr::new(100, 64, 7, 9), Ipv4Addr::new(100, 64, 7, 10));
+        let snapshot = |uplinks| Snapshot { uplinks, ..Snapshot::default() };
+        let quiet = snapshot(vec![uplink(first, DhcpAnswers::Unwanted)]);
+        let renewing = Snapshot { generation: 7, ..snapshot(vec![uplink(first, DhcpAnswers::Awaited)]) };
+        assert!(quiet.is_same_for_flows(&renewing));
+        assert!(!quiet.is_same_for_flows(&snapshot(vec![uplink(second, DhcpAnswers::Unwanted)])));
+        assert!(!quiet.is_same_for_flows(&snapshot(Vec::new())));
+    }
 
     #[test]
     fn both_ports_of_a_media_stream_have_one_owner() {

@@ -342,7 +342,8 @@ fn packet_capture_guards_the_lan_and_replaces_the_guard_in_place() {
             assert!(networks.contains(&"10.77.1.2/32".parse().unwrap()), "{networks:?}");
 
             let lan = host.interface("lan0").await.unwrap();
-            assert_eq!(host.lan_address(&lan).await.unwrap(), Some("192.168.10.1/24".parse().unwrap()));
+            let networks_there = ["192.168.10.1/24", "192.168.10.2/24"].map(|net| net.parse().unwrap());
+            assert_eq!(host.lan_networks(&lan).await.unwrap(), networks_there);
             let guard = io::lan_guard(&networks, None).unwrap();
             host.prepare_lan(&lan, LanCapture::Packet { guard: guard.as_fd() }).await.unwrap();
             let first = ask("tc filter show dev lan0 ingress");

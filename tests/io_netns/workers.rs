@@ -15,7 +15,7 @@ use potato::engine::worker::Settings;
 use potato::engine::{DropReason, FlowFilter, persist};
 use potato::flow::Timestamp;
 use potato::io::{FrameSender, PacketPort, Workers, open_lan};
-use potato::placement::{Availability, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
+use potato::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
 use potato::sys::clock;
 use potato::wire::{MacAddress, PacketBuffer};
 use tokio::sync::mpsc;
@@ -53,6 +53,7 @@ fn snapshot() -> Snapshot {
             mtu: 1500,
             weight: NonZeroU32::MIN,
             next_hop: Some((MacAddress(FAR_MAC), MacAddress(NEAR_MAC))),
+            dhcp: DhcpAnswers::Unwanted,
         }],
         lans: vec![Some(lan(LanId::TUN, LanLink::Tun)), Some(lan(LAN, LanLink::Ethernet(MacAddress(NEAR_MAC))))],
         kernel_networks: vec!["10.0.0.0/24".parse().unwrap()],
@@ -67,7 +68,7 @@ impl Router {
             boot_id: [0; 16],
             workers: WORKERS,
             flows: 1024,
-            uplinks: vec![UplinkIdentity { name: "wan".to_owned(), external: EXTERNAL }],
+            uplinks: vec![UplinkIdentity { name: "wan".to_owned(), external: Some(EXTERNAL) }],
             seed: [7; 32],
             settings: Settings::default(),
             shortcut: None,

@@ -17,7 +17,7 @@ use etherparse::PacketBuilder;
 use potato::engine::shortcut::table::{self, ShortcutTable};
 use potato::engine::{self, Egress, EngineConfig, Filtering, Outbox, Settings, UplinkIdentity, Worker};
 use potato::flow::{Protocol, Timestamp};
-use potato::placement::{Availability, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
+use potato::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
 use potato::sys::shared_words::SharedWords;
 use potato::wire::{MacAddress, PacketBuffer, VnetHeader};
 
@@ -82,6 +82,7 @@ pub fn snapshot(uplinks: u8) -> Snapshot {
         mtu: 1_500,
         weight: NonZeroU32::MIN,
         next_hop: Some((GATEWAY, ROUTER)),
+        dhcp: DhcpAnswers::Unwanted,
     };
     let lan =
         |id: u8, link| Lan { id: LanId(id), interface: 1, link, address: Ipv4Addr::new(192, 168, 10, 1), mtu: 1_500 };
@@ -95,7 +96,8 @@ pub fn snapshot(uplinks: u8) -> Snapshot {
 
 impl World {
     pub fn new(size: Size) -> Self {
-        let uplinks = (0..size.uplinks).map(|id| UplinkIdentity { name: format!("dsl{id}"), external: external(id) });
+        let uplinks =
+            (0..size.uplinks).map(|id| UplinkIdentity { name: format!("dsl{id}"), external: Some(external(id)) });
         let config = EngineConfig {
             file: None,
             boot_id: [0; 16],

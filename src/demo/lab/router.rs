@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::error::{During, LabError};
 use super::namespace::{Namespace, Process, checked, command_in};
-use super::topology::{LabOptions, wan};
+use super::topology::{Addressing, LabOptions, wan};
 use crate::sys::clock;
 
 /// How long a router may take to start, with two cores shared by many.
@@ -54,11 +54,16 @@ pub(super) fn configuration(directory: &Path, options: &LabOptions, capture: Cap
     );
     for (index, uplink) in options.uplinks.iter().enumerate() {
         text += &format!(
-            "\n[[uplink]]\nname = \"{}\"\ninterface = \"{}\"\nkind = \"static\"\naddress = \"{}/24\"\ngateway = \"{}\"\n",
+            "\n[[uplink]]\nname = \"{}\"\ninterface = \"{}\"\n{}",
             uplink.name,
             wan(index + 1),
-            uplink.address,
-            uplink.gateway,
+            match uplink.addressing {
+                Addressing::Static => format!(
+                    "kind = \"static\"\naddress = \"{}/24\"\ngateway = \"{}\"\n",
+                    uplink.address, uplink.gateway
+                ),
+                Addressing::Dhcp => "kind = \"dhcp\"\n".to_owned(),
+            },
         );
         for (key, mbit) in [("download", uplink.download_mbit), ("upload", uplink.upload_mbit)] {
             text += &mbit.map_or_else(String::new, |mbit| format!("{key} = \"{mbit}mbit\"\n"));
@@ -186,6 +191,12 @@ impl Router {
 
     fn ended(&self, status: ExitStatus) -> String {
         format!("the router has ended ({status}); log:\n{}", self.log_end())
+    }
+
+    /// Its whole log, of all that were started in this lab.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// The last lines of its log.

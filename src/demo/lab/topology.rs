@@ -24,12 +24,23 @@ pub enum FarEnd {
     Modem,
 }
 
+/// Where an uplink's address comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressing {
+    /// The configuration.
+    Static,
+    /// A DHCP server that somebody starts at the far end.
+    Dhcp,
+}
+
 /// One uplink.
 #[derive(Clone, Debug)]
 pub struct UplinkOptions {
     /// Its name in the configuration.
     pub name: String,
-    /// Our address, which the engine owns and the kernel never has.
+    /// Where our address comes from.
+    pub addressing: Addressing,
+    /// Our address, which the engine owns and the kernel never has. By DHCP it may be another.
     pub address: Ipv4Addr,
     /// The far end's address; both are in one /24.
     pub gateway: Ipv4Addr,
@@ -49,6 +60,7 @@ impl UplinkOptions {
     pub fn numbered(number: u8) -> Self {
         Self {
             name: format!("dsl{number}"),
+            addressing: Addressing::Static,
             address: Ipv4Addr::new(10, 77, number, 2),
             gateway: Ipv4Addr::new(10, 77, number, 1),
             download_mbit: None,

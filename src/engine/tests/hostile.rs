@@ -138,6 +138,44 @@ fn address_resolution_goes_to_the_daemon() {
 }
 
 #[test]
+fn dhcp_answers_go_to_the_daemon_only_while_it_waits_for_one() {
+    let mut router = Router::new();
+    let external = router.snapshot.uplinks[0].external.unwrap();
+    let offered = Ipv4Addr::new(100, 64, 7, 9);
+    let to = |destination| udp((SERVER, 67), (destination, 68), b"answer");
+    // The same by broadcast, to the address that is offered, to the one that is had, and while there is none.
+    let answers = [to(Ipv4Addr::BROADCAST), to(offered), to(external)];
+    for answer in &answers {
+        router.assert_dropped(DropReason::NoMapping, |router| router.send_from_uplink(UplinkId(0), answer));
+    }
+    router.snapshot.uplinks[0].dhcp = DhcpAnswers::Awaited;
+    for answer in &answers {
+        assert!(router.send_from_uplink(UplinkId(0), answer).is_empty());
+    }
+    router.snapshot.uplinks[0].external = None;
+    assert!(router.send_from_uplink(UplinkId(0), &answers[1]).is_empty());
+    assert_eq!(router.out.daemon.drain(..).map(|(uplink, _)| uplink).collect::<Vec<_>>(), [UplinkId(0); 4]);
+    // Nothing else goes there.
+    for other in [
+        udp((SERVER, 67), (offered, 67), b""),
+        tcp((SERVER, 67), (offered, 68), SYN, (1, 0)),
+        echo(SERVER, offered, 68, false),
+    ] {
+        router.assert_dropped(DropReason::NoMapping, |router| router.send_from_uplink(UplinkId(0), &other));
+    }
+    let answer = to(offered);
+    router.assert_dropped(DropReason::NoMapping, |router| router.send_from_uplink(UplinkId(1), &answer));
+}
+
+#[test]
+fn no_host_gets_the_port_of_the_dhcp_client() {
+    let mut router = Router::new();
+    let sent = router.out_one(&udp((HOST_A, 68), (SERVER, 67), b"odd"));
+    assert_ne!(sent.ports().0, 68);
+    assert!(sent.ports().0 < 1024);
+}
+
+#[test]
 fn full_table_refuses_and_keeps_what_it_has() {
     let mut router = Router::new();
     for port in 0..1000 {

@@ -14,7 +14,7 @@ use etherparse::PacketBuilder;
 
 use super::*;
 use crate::flow::Timestamp;
-use crate::placement::{Availability, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
+use crate::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
 use crate::wire::{Ipv4, MacAddress, PacketBuffer, Tcp, Udp, VnetHeader};
 
 const HOST_A: Ipv4Addr = Ipv4Addr::new(192, 168, 10, 20);
@@ -101,6 +101,7 @@ fn uplink(id: u8) -> Uplink {
         mtu: 1500,
         weight: NonZeroU32::MIN,
         next_hop: Some((MacAddress([2, 0, 0, 1, id, 1]), MacAddress([2, 0, 0, 1, id, 2]))),
+        dhcp: DhcpAnswers::Unwanted,
     }
 }
 
@@ -121,7 +122,7 @@ fn engine_config(workers: u8, uplinks: u8) -> EngineConfig {
         workers,
         flows: 1_000,
         uplinks: (0..uplinks)
-            .map(|id| UplinkIdentity { name: format!("dsl{id}"), external: Ipv4Addr::new(10, 77, id, 2) })
+            .map(|id| UplinkIdentity { name: format!("dsl{id}"), external: Some(Ipv4Addr::new(10, 77, id, 2)) })
             .collect(),
         seed: [9; 32],
         settings: Settings::default(),

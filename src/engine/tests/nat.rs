@@ -83,7 +83,8 @@ fn exhausted_ports_are_told_and_live_mappings_stay() {
     let mut config = engine_config(1, 1);
     config.flows = 70_000;
     let mut router = Router::with(&config);
-    for port in 1..1024 {
+    // All but the DHCP client's own.
+    for port in (1..1024).filter(|port| *port != 68) {
         router.out_one(&udp((HOST_A, port), (SERVER, 53), b""));
     }
     let sent = router.send_from_lan(&udp((HOST_B, 500), (SERVER, 53), b""));

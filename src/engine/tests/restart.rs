@@ -40,11 +40,71 @@ fn flows_of_another_boot_a_changed_line_or_a_torn_file_are_left_behind() {
     assert_eq!(flows(&EngineConfig { boot_id: [1; 16], ..config_at(&path, 1) }), 0);
     write();
     let mut moved = config_at(&path, 1);
-    moved.uplinks.iter_mut().for_each(|uplink| uplink.external = Ipv4Addr::new(10, 99, 0, 2));
+    moved.uplinks.iter_mut().for_each(|uplink| uplink.external = Some(Ipv4Addr::new(10, 99, 0, 2)));
     assert_eq!(flows(&moved), 0);
     write();
     std::fs::write(&path, b"potato").unwrap();
     assert_eq!(flows(&config_at(&path, 1)), 0);
     write();
     assert_eq!(flows(&config_at(&path, 1)), 1);
+}
+
+/// The first uplink's address comes by DHCP, the second one's is static.
+fn leased_config(path: &std::path::Path) -> EngineConfig {
+    let mut config = config_at(path, 1);
+    config.uplinks[0].external = None;
+    config
+}
+
+#[test]
+fn flows_of_a_leased_line_are_kept_with_the_address_that_they_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flows");
+    let config = leased_config(&path);
+    let now = Router::new().now;
+    let (leased, fixed) = (Ipv4Addr::new(10, 77, 7, 9), Ipv4Addr::new(10, 77, 1, 2));
+    let (workers, mut addresses) = open_with_addresses(&config, now).unwrap();
+    assert_eq!((addresses.of(UplinkId(0)), addresses.of(UplinkId(1))), (None, Some(fixed)));
+    addresses.set(UplinkId(0), leased);
+    let mut router = Router { workers, snapshot: snapshot(2), now, out: Outbox::new(8) };
+    router.snapshot.uplinks[0].external = Some(leased);
+    (0..8).for_each(|n| drop(router.out_one(&udp((HOST_A, 6000 + n), (SERVER, 53), b""))));
+    drop((router, addresses));
+    // Killed, and in another order.
+    let mut turned = config.clone();
+    turned.uplinks.swap(0, 1);
+    let (workers, addresses) = open_with_addresses(&turned, now).unwrap();
+    assert_eq!((addresses.of(UplinkId(0)), addresses.of(UplinkId(1))), (Some(fixed), Some(leased)));
+    assert_eq!(workers[0].counters().flows.value(), 8);
+    assert_eq!(workers[0].counters().uplink(UplinkId(1)).flows.value(), 4);
+    drop((workers, addresses));
+    // The line is static now: its flows are kept if the address is theirs.
+    let flows = |address| {
+        let mut fixed = turned.clone();
+        fixed.uplinks[1].external = Some(address);
+        open_with_addresses(&fixed, now).unwrap().0[0].counters().flows.value()
+    };
+    assert_eq!(flows(leased), 8);
+    assert_eq!(flows(Ipv4Addr::new(10, 77, 7, 10)), 4);
+}
+
+#[test]
+fn line_with_another_address_loses_its_flows_and_no_others() {
+    let mut router = Router::new();
+    let sent: Vec<_> = (0..100).map(|n| router.out_one(&udp((HOST_A, 6000 + n), (SERVER, 53), b""))).collect();
+    router.snapshot.uplinks[0].external = None;
+    let (now, mut cursor) = (router.now, Some(0));
+    while let Some(from) = cursor {
+        cursor = router.workers[0].forget_flows(now, UplinkId(0), from);
+    }
+    let counters = router.workers[0].counters();
+    assert_eq!((counters.uplink(UplinkId(0)).flows.value(), counters.uplink(UplinkId(1)).flows.value()), (0, 50));
+    router.snapshot.uplinks[0].external = Some(Ipv4Addr::new(10, 77, 0, 99));
+    for (n, before) in (0..).zip(&sent) {
+        let back =
+            router.send_from_uplink(before.uplink(), &udp((SERVER, 53), (before.ip().source, before.ports().0), b""));
+        assert_eq!(back.len(), usize::from(before.uplink() == UplinkId(1)));
+        let again = router.out_one(&udp((HOST_A, 6000 + n), (SERVER, 53), b""));
+        assert_eq!(again.ip().source.octets()[3], if again.uplink() == UplinkId(1) { 2 } else { 99 });
+    }
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::{self, EngineConfig, FlowFilter, FlowListing, Outbox, Settings, UplinkIdentity, Worker};
 use crate::flow::Timestamp;
-use crate::placement::{Availability, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
+use crate::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
 use crate::sys::clock;
 use crate::wire::{MacAddress, PacketBuffer};
 
@@ -46,6 +46,7 @@ fn snapshot(lan: LanLink) -> Snapshot {
             mtu: 1300,
             weight: NonZeroU32::MIN,
             next_hop: Some((GATEWAY_MAC, OWN_MAC)),
+            dhcp: DhcpAnswers::Unwanted,
         }],
         lans: lans.into_iter().map(lan).collect(),
         kernel_networks: vec!["192.168.10.0/24".parse().unwrap()],
@@ -78,7 +79,7 @@ impl Router {
             boot_id: [7; 16],
             workers: 1,
             flows: 100,
-            uplinks: vec![UplinkIdentity { name: "dsl1".into(), external: EXTERNAL }],
+            uplinks: vec![UplinkIdentity { name: "dsl1".into(), external: Some(EXTERNAL) }],
             seed: [9; 32],
             settings: Settings::default(),
             shortcut,
