@@ -4,10 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -41,11 +42,28 @@ pub(super) enum ClientError {
 
 /// Asks for `path` at the router of `run_dir`.
 pub(super) fn ask<T: DeserializeOwned>(run_dir: &Path, path: &str) -> Result<T, ClientError> {
+    exchange(run_dir, Method::GET, path, Bytes::new())
+}
+
+/// Sends `order` to `path` at the router of `run_dir`.
+pub(super) fn tell<T: DeserializeOwned>(run_dir: &Path, path: &str, order: &impl Serialize) -> Result<T, ClientError> {
+    let body = serde_json::to_vec(order).map_err(|error| ClientError::Garbled(error.to_string()))?;
+    exchange(run_dir, Method::POST, path, body.into())
+}
+
+fn exchange<T: DeserializeOwned>(run_dir: &Path, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
     let socket = run_dir.join(CONTROL_SOCKET);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(hyper::header::HOST, "potato")
+        .header(hyper::header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body))
+        .map_err(|error| ClientError::Garbled(error.to_string()))?;
     let failed = |source| ClientError::Socket { socket: socket.clone(), source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let (status, body) = runtime
-        .block_on(async { tokio::time::timeout(LONGEST_WAIT, exchange(&socket, path)).await })
+        .block_on(async { tokio::time::timeout(LONGEST_WAIT, send(&socket, request)).await })
         .map_err(|_| ClientError::Silent)??;
     let garbled = |error: serde_json::Error| ClientError::Garbled(error.to_string());
     if status == StatusCode::OK {
@@ -56,15 +74,11 @@ pub(super) fn ask<T: DeserializeOwned>(run_dir: &Path, path: &str) -> Result<T, 
     }
 }
 
-async fn exchange(socket: &Path, path: &str) -> Result<(StatusCode, Bytes), ClientError> {
+async fn send(socket: &Path, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), ClientError> {
     let stream = UnixStream::connect(socket).await.map_err(|source| not_connected(socket, source))?;
     let garbled = |error: hyper::Error| ClientError::Garbled(error.to_string());
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(garbled)?;
-    let request = Request::get(path)
-        .header(hyper::header::HOST, "potato")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| ClientError::Garbled(error.to_string()))?;
     let answer = async move {
         let response = sender.send_request(request).await.map_err(garbled)?;
         let status = response.status();

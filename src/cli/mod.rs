@@ -8,6 +8,7 @@ mod check;
 mod cleanup;
 mod client;
 mod flows;
+mod link;
 mod status;
 mod table;
 mod units;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, ConfigError};
-use crate::daemon::report::FlowsQuery;
+use crate::daemon::report::{FlowsQuery, LinkOrder, LinkState};
 use crate::daemon::{self, DaemonError, LogFormat};
 use crate::demo::{self, DemoError};
 use crate::host::HostError;
@@ -96,6 +97,24 @@ enum Command {
         json: bool,
         #[command(flatten)]
         filter: Filter,
+    },
+    /// Take an uplink of the running router down by hand, or put it back
+    ///
+    /// An uplink that is down gets no new connections; those that it has go on. It stays down when the router is started
+    /// again.
+    #[command(after_help = "Examples:\n  potato link down dsl3\n  potato link up dsl3")]
+    Link {
+        /// What it should be
+        #[arg(value_name = "up|down", value_enum)]
+        state: LinkState,
+        /// The uplink
+        #[arg(value_name = "NAME", value_parser = uplink_name)]
+        uplink: String,
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
     },
     /// Show a router with six lines at work, in network namespaces of its own; needs root
     ///
@@ -230,6 +249,9 @@ fn run(command: Command) -> Result<(), CommandError> {
             let Filter { host, uplink, protocol, limit } = filter;
             let query = FlowsQuery { host, uplink, protocol, limit: Some(limit) };
             flows::run(&place.run_dir()?, Format::of(json), &query)
+        }
+        Command::Link { state, uplink, place, json } => {
+            link::run(&place.run_dir()?, Format::of(json), &LinkOrder { uplink, state })
         }
         Command::Demo { seconds } => Ok(demo::run(seconds.map(Duration::from_secs))?),
     }

@@ -1,21 +1,24 @@
 //! The control socket: HTTP and JSON on a Unix socket, for root and its group. Questions go to the loop as events.
 
+use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use axum::extract::rejection::QueryRejection;
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::report::{ErrorReport, FlowsQuery, FlowsReport, StatusReport};
+use super::report::{ErrorReport, FlowsQuery, FlowsReport, LinkOrder, LinkReport, StatusReport};
 
 /// Questions that may wait for the loop; whoever asks more waits too.
 const WAITING_REQUESTS: usize = 16;
@@ -27,6 +30,36 @@ pub(super) enum Request {
     Status(oneshot::Sender<StatusReport>),
     /// Which flows are there? The error says what is wrong with the question.
     Flows(FlowsQuery, oneshot::Sender<Result<FlowsReport, String>>),
+    /// Take an uplink down, or put it back. The error says what is wrong with the order.
+    Link(LinkOrder, Peer, oneshot::Sender<Result<LinkReport, String>>),
+}
+
+/// Who asks, as the kernel says (SO_PEERCRED): the user and the process that have opened the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Peer {
+    /// `None`: the kernel did not say.
+    pub(super) uid: Option<u32>,
+    /// `None`: the kernel did not say, or it is in a namespace that we do not see.
+    pub(super) pid: Option<i32>,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.uid {
+            None => f.write_str("somebody unknown")?,
+            Some(uid) => write!(f, "uid {uid}")?,
+        }
+        self.pid.map_or(Ok(()), |pid| write!(f, ", pid {pid}"))
+    }
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let credentials = stream.io().peer_cred().ok();
+        // The kernel's 0 is a process of another namespace.
+        let pid = credentials.and_then(|credentials| credentials.pid()).filter(|pid| *pid > 0);
+        Self { uid: credentials.map(|credentials| credentials.uid()), pid }
+    }
 }
 
 /// The open control socket. Dropped, it closes and its file goes.
@@ -50,8 +83,9 @@ impl Control {
         fs::set_permissions(&new, Permissions::from_mode(0o660))?;
         fs::rename(&new, path)?;
         let (sender, requests) = mpsc::channel(WAITING_REQUESTS);
+        let service = routes(sender).into_make_service_with_connect_info::<Peer>();
         let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, routes(sender)).await {
+            if let Err(error) = axum::serve(listener, service).await {
                 tracing::error!(%error, "control socket failed");
             }
         });
@@ -79,7 +113,11 @@ fn routes(requests: mpsc::Sender<Request>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/flows", get(flows))
-        .fallback(async || refused(StatusCode::NOT_FOUND, "no such path; there are /v1/status and /v1/flows"))
+        .route("/v1/link", post(link))
+        .fallback(async || refused(StatusCode::NOT_FOUND, "no such path; there are /v1/status, /v1/flows and /v1/link"))
+        .method_not_allowed_fallback(async || {
+            refused(StatusCode::METHOD_NOT_ALLOWED, "GET asks, POST orders: /v1/link is POST, all others are GET")
+        })
         .with_state(requests)
 }
 
@@ -105,6 +143,22 @@ async fn flows(
     }
 }
 
+async fn link(
+    State(requests): State<mpsc::Sender<Request>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    order: Result<Json<LinkOrder>, JsonRejection>,
+) -> Response {
+    let order = match order {
+        Ok(Json(order)) => order,
+        Err(rejection) => return refused(rejection.status(), &rejection.body_text()),
+    };
+    match ask(&requests, |answer| Request::Link(order, peer, answer)).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
+        None => stopping(),
+    }
+}
+
 /// `None`: the loop has ended.
 async fn ask<T>(requests: &mpsc::Sender<Request>, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
     let (answer, answered) = oneshot::channel();
@@ -123,13 +177,22 @@ fn refused(status: StatusCode, error: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::report::LinkState;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
 
     /// Asks as any HTTP client would; returns the status line and the body.
     async fn get(socket: &Path, path: &str) -> (String, String) {
+        exchange(socket, &format!("GET {path}"), "").await
+    }
+
+    async fn exchange(socket: &Path, what: &str, body: &str) -> (String, String) {
         let mut stream = UnixStream::connect(socket).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: potato\r\nConnection: close\r\n\r\n");
+        let length = body.len();
+        let request = format!(
+            "{what} HTTP/1.1\r\nHost: potato\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -147,6 +210,12 @@ mod tests {
                     queries.push(query);
                     drop(answer.send(Err("no such uplink".to_owned())));
                 }
+                Request::Link(order, peer, answer) => {
+                    let uid = crate::sys::process::effective_user();
+                    let pid = i32::try_from(std::process::id()).ok();
+                    assert_eq!((order.state, peer), (LinkState::Down, Peer { uid: Some(uid), pid }));
+                    drop(answer.send(Ok(LinkReport { uplink: order.uplink, ..LinkReport::default() })));
+                }
             }
         }
         queries
@@ -159,7 +228,18 @@ mod tests {
         fs::write(&socket, "left by a killed router").unwrap();
         let control = Control::open(&socket).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
-        let answered = tokio::spawn(answer(control, 2));
+        let answered = tokio::spawn(answer(control, 3));
+
+        let (status, body) = exchange(&socket, "POST /v1/link", r#"{"uplink":"dsl1","state":"down"}"#).await;
+        assert_eq!(status, "HTTP/1.1 200 OK", "{body}");
+        assert_eq!(serde_json::from_str::<LinkReport>(&body).unwrap().uplink, "dsl1");
+        for body in ["", "{", r#"{"uplink":"dsl1","state":"sideways"}"#, r#"{"uplink":"dsl1"}"#] {
+            let (status, said) = exchange(&socket, "POST /v1/link", body).await;
+            assert!(status.contains(" 4"), "{body}: {status}");
+            assert!(!serde_json::from_str::<ErrorReport>(&said).unwrap().error.is_empty(), "{body}");
+        }
+        let (status, body) = get(&socket, "/v1/link").await;
+        assert!(status.contains("405") && body.contains("POST"), "{status}: {body}");
 
         let (status, body) = get(&socket, "/v1/status").await;
         assert_eq!(status, "HTTP/1.1 200 OK");

@@ -8,11 +8,13 @@
 //! Whatever ends the loop, a signal or a failure, even half-way through the start: workers stop, the control socket
 //! goes, and the journal puts the machine back as it was.
 
+mod admin_file;
 mod control;
 mod engine;
 mod event;
 mod lan;
 mod lease_file;
+mod link;
 mod log;
 mod privilege;
 mod queue_drops;
@@ -20,6 +22,7 @@ mod rates;
 pub mod report;
 mod router;
 mod settle;
+mod state_file;
 mod status;
 mod uplink;
 

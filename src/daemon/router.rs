@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{debug, error, info, warn};
 
+use super::admin_file::AdminFile;
 use super::control::{Control, Request};
 use super::event::{Event, Signals};
 use super::lan::{LanState, TunState};
@@ -65,6 +66,8 @@ pub(super) struct Router<'h> {
     pub(super) refresh_at: Option<Timestamp>,
     /// When what failed is to be tried again.
     pub(super) retry_at: Option<Timestamp>,
+    /// Which uplinks are down by hand, as their file remembers.
+    pub(super) admin_file: AdminFile,
     /// The addresses that flows have, as their file remembers them.
     addresses: FlowAddresses,
     snapshot: Arc<ArcSwap<Snapshot>>,
@@ -116,11 +119,13 @@ impl<'h> Router<'h> {
             .map_err(DaemonError::during("start the workers"))?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let admin_file = AdminFile::open(&config.router.state_dir);
         let mut uplinks = Vec::new();
         for (id, uplink) in (0..).map(UplinkId).zip(&config.uplinks) {
             let lease_file = LeaseFile::open(&config.router.state_dir, &uplink.name);
             let (flows_address, seed) = (addresses.of(id), engine::seed()?);
-            uplinks.push(UplinkState::new(id, uplink.clone(), flows_address, seed, lease_file));
+            let taken_down_by = admin_file.remembered(uplink.name.as_str()).map(str::to_owned);
+            uplinks.push(UplinkState::new(id, uplink.clone(), flows_address, seed, taken_down_by, lease_file));
         }
         let lans = (1..).zip(&config.lan.interfaces).map(|(id, name)| LanState::new(LanId(id), name.clone()));
         let mut router = Router {
@@ -135,6 +140,7 @@ impl<'h> Router<'h> {
             kernel_networks: Vec::new(),
             refresh_at: None,
             retry_at: None,
+            admin_file,
             addresses,
             snapshot,
             rates: Rates::default(),
@@ -310,7 +316,7 @@ impl<'h> Router<'h> {
     }
 
     /// Gives the workers a new snapshot, and then lets the lines speak: an answer may come at once.
-    fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         let now = now();
         let lans: Vec<Ipv4Net> = self.lans.iter().flat_map(|lan| &lan.networks).copied().collect();
         for uplink in &mut self.uplinks {
@@ -354,6 +360,7 @@ impl<'h> Router<'h> {
                 drop(answer.send(self.status()));
             }
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
+            Request::Link(order, peer, answer) => drop(answer.send(self.order_link(&order, peer))),
         }
     }
 

@@ -28,25 +28,45 @@ pub(super) struct UplinkState {
     pub(super) sender: Option<FrameSender>,
     /// The address that its flows have, and the only one that the packet path is given; `None`: it has no flows.
     pub(super) flows_address: Option<Ipv4Addr>,
+    /// Who has taken it down by hand; `None`: nobody.
+    pub(super) taken_down_by: Option<String>,
     /// Where an address from DHCP is remembered.
     lease_file: Option<LeaseFile>,
 }
 
 impl UplinkState {
     /// An uplink whose interface nobody has seen yet. `seed` is random, `flows_address` what its flows of an earlier run
-    /// have, `lease_file` for one of kind `dhcp`.
+    /// have, `taken_down_by` who took it down in an earlier run, `lease_file` for one of kind `dhcp`.
     pub(super) fn new(
         id: UplinkId,
         config: config::Uplink,
         flows_address: Option<Ipv4Addr>,
         seed: [u8; 32],
+        taken_down_by: Option<String>,
         lease_file: LeaseFile,
     ) -> Self {
         let (line, lease_file) = match config.kind {
             UplinkKind::Static { address, gateway } => (Line::new(address.addr(), gateway), None),
             UplinkKind::Dhcp => (Line::with_dhcp(Client::new(seed, lease_file.remembered())), Some(lease_file)),
         };
-        Self { id, config, line, interface: None, prepared: false, sender: None, flows_address, lease_file }
+        let line = match &taken_down_by {
+            None => line,
+            Some(by) => {
+                warn!(uplink = %config.name, %by, "uplink stays down: it was taken down by hand before the restart");
+                line.kept_down()
+            }
+        };
+        Self {
+            id,
+            config,
+            line,
+            interface: None,
+            prepared: false,
+            sender: None,
+            flows_address,
+            taken_down_by,
+            lease_file,
+        }
     }
 
     /// Tells the line how its interface is.
