@@ -73,6 +73,7 @@ fn wrong_command_line_ends_with_2() {
         &["link", "sideways", "dsl1"],
         &["link", "up"],
         &["link", "up", "a b"],
+        &["events", "--since", "yesterday"],
         &["demo", "--seconds", "0"],
     ] {
         let output = potato(arguments);
@@ -83,7 +84,7 @@ fn wrong_command_line_ends_with_2() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    for command in ["run", "check", "cleanup", "status", "flows", "link", "demo"] {
+    for command in ["run", "check", "cleanup", "status", "flows", "events", "link", "demo"] {
         let output = potato(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0));
         assert!(text(&output.stdout).contains(&format!("potato {command}")), "{command}");
@@ -95,7 +96,7 @@ fn every_command_explains_itself_with_an_example() {
 fn no_router_is_said_plainly() {
     let directory = tempfile::tempdir().unwrap();
     let run_dir = directory.path().to_str().unwrap();
-    for command in [&["status"][..], &["flows"], &["link", "down", "dsl1"]] {
+    for command in [&["status"][..], &["flows"], &["events"], &["events", "--follow"], &["link", "down", "dsl1"]] {
         let output = potato(&[command, &["--run-dir", run_dir]].concat());
         assert_eq!(output.status.code(), Some(1), "{command:?}");
         let expected = format!(

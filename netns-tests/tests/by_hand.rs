@@ -16,15 +16,6 @@ use netns_tests::{Capture, LabOptions, Must, SERVER, World, binary, over_both_ca
 
 over_both_captures!(a_line_taken_down_by_hand_gets_no_new_flows, a_line_that_is_down_by_hand_stays_so_over_a_restart);
 
-/// Runs `potato` with these arguments beside the router; gives its exit status, and what it said on both outputs.
-fn potato(world: &World, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let run_dir = world.lab.directory().join("run");
-    let place = ["--run-dir", &run_dir.to_string_lossy()];
-    let output = world.lab.router().command(&binary().to_string_lossy(), &[arguments, &place].concat()).output().must();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
-}
-
 /// The uplinks that eight new flows get, without repetition.
 fn lines_of_new_flows(world: &World) -> Vec<u8> {
     let listening = udp(world.internet(), SERVER, 7001);
@@ -43,20 +34,20 @@ fn a_line_taken_down_by_hand_gets_no_new_flows(capture: Capture) {
     let mut world = World::new(capture, 1, 2);
     let mut connections = Connection::on_each_uplink(&world);
     let down = "dsl1 is down: it gets no new connections, and those that it has go on\n";
-    assert_eq!(potato(&world, &["link", "down", "dsl1"]), (Some(0), down.to_owned(), String::new()));
+    assert_eq!(world.potato(&["link", "down", "dsl1"]), (Some(0), down.to_owned(), String::new()));
     assert_eq!(world.uplink(1)["state"], "down");
     let by = world.uplink(1)["taken_down_by"].as_str().unwrap_or_default().to_owned();
     assert!(by.starts_with("uid 0, pid "), "{by}");
     let log = world.router.log();
     assert!(log.contains("taken down by hand") && log.contains("uid=0 pid="), "{log}");
-    let said = potato(&world, &["status"]).1;
+    let said = world.potato(&["status"]).1;
     assert!(said.contains(" down ") && said.contains("`potato link up dsl1` puts it back"), "{said}");
     assert_eq!(lines_of_new_flows(&world), [2]);
     connections.iter_mut().for_each(Connection::still_works);
 
     // Once more is no mistake; the last line may go, too, and that is said.
-    assert_eq!(potato(&world, &["link", "down", "dsl1"]).1, "dsl1 was down already\n");
-    let (status, _, warning) = potato(&world, &["link", "down", "dsl2"]);
+    assert_eq!(world.potato(&["link", "down", "dsl1"]).1, "dsl1 was down already\n");
+    let (status, _, warning) = world.potato(&["link", "down", "dsl2"]);
     assert_eq!(status, Some(0));
     assert!(warning.contains("no uplink is up"), "{warning}");
     assert!(world.host(1).exec("ping", &["-c", "1", "-W", "1", "203.0.113.1"]).is_err());
@@ -65,15 +56,15 @@ fn a_line_taken_down_by_hand_gets_no_new_flows(capture: Capture) {
     // What becomes of its cable meanwhile does not bring it back.
     world.internet().ip(&["link set isp1 down".to_owned(), "link set isp1 up".to_owned()]).must();
     let up = "dsl2 is up: it gets its share of new connections again\n";
-    assert_eq!(potato(&world, &["link", "up", "dsl2"]).1, up);
+    assert_eq!(world.potato(&["link", "up", "dsl2"]).1, up);
     assert_eq!(lines_of_new_flows(&world), [2]);
     assert_eq!(world.uplink(1)["state"], "down");
-    assert_eq!(potato(&world, &["link", "up", "dsl1", "--json"]).0, Some(0));
+    assert_eq!(world.potato(&["link", "up", "dsl1", "--json"]).0, Some(0));
     world.wait_for_state(1, "up");
     assert!(lines_of_new_flows(&world).contains(&1), "it has fewer flows than the other, so it is the first choice");
     connections.iter_mut().for_each(Connection::still_works);
 
-    let (status, said, error) = potato(&world, &["link", "down", "dsl7"]);
+    let (status, said, error) = world.potato(&["link", "down", "dsl7"]);
     assert_eq!((status, said.as_str()), (Some(1), ""));
     assert_eq!(error, "there is no uplink named \"dsl7\"; there are dsl1, dsl2\n");
     world.finish();
@@ -82,7 +73,7 @@ fn a_line_taken_down_by_hand_gets_no_new_flows(capture: Capture) {
 fn a_line_that_is_down_by_hand_stays_so_over_a_restart(capture: Capture) {
     let mut world = World::new(capture, 1, 2);
     let mut connections = Connection::on_each_uplink(&world);
-    assert_eq!(potato(&world, &["link", "down", "dsl1"]).0, Some(0));
+    assert_eq!(world.potato(&["link", "down", "dsl1"]).0, Some(0));
     world.router.kill().must();
     world.router = world.lab.launch_router(binary(), capture).must();
     world.wait_for_state(2, "up");
@@ -92,7 +83,7 @@ fn a_line_that_is_down_by_hand_stays_so_over_a_restart(capture: Capture) {
     assert_eq!(lines_of_new_flows(&world), [2]);
     connections.iter_mut().for_each(Connection::still_works);
 
-    assert_eq!(potato(&world, &["link", "up", "dsl1"]).0, Some(0));
+    assert_eq!(world.potato(&["link", "up", "dsl1"]).0, Some(0));
     assert_eq!(world.uplink(1)["state"], "up");
     world.router.terminate().must();
     world.router = world.lab.start_router(binary(), capture).must();
@@ -107,7 +98,7 @@ fn what_cannot_be_remembered_is_said_and_done_all_the_same() {
     fs::write(lab.directory().join("state"), "").must();
     let mut world = World::launched(Capture::Packet, lab);
     world.router.wait_until_up(2).must();
-    let (status, said, warning) = potato(&world, &["link", "down", "dsl1"]);
+    let (status, said, warning) = world.potato(&["link", "down", "dsl1"]);
     assert_eq!(status, Some(0), "{warning}");
     assert!(said.starts_with("dsl1 is down"), "{said}");
     assert!(warning.contains("links.json") && warning.contains("restart"), "{warning}");
@@ -115,7 +106,7 @@ fn what_cannot_be_remembered_is_said_and_done_all_the_same() {
     assert_eq!(lines_of_new_flows(&world), [2]);
     // Said again when there is room, it is remembered.
     fs::remove_file(world.lab.directory().join("state")).must();
-    assert_eq!(potato(&world, &["link", "down", "dsl1"]).2, "");
+    assert_eq!(world.potato(&["link", "down", "dsl1"]).2, "");
     assert!(world.lab.directory().join("state/links.json").is_file());
     world.finish();
 }

@@ -4,6 +4,7 @@ use tracing::info;
 
 use super::admin_file::TakenDown;
 use super::control::Peer;
+use super::history::{Kind, Record};
 use super::report::{LinkOrder, LinkReport, LinkState};
 use super::router::Router;
 use super::status;
@@ -16,8 +17,10 @@ impl Router<'_> {
     /// # Errors
     /// When there is no such uplink; says which there are.
     pub(super) fn order_link(&mut self, order: &LinkOrder, peer: Peer) -> Result<LinkReport, String> {
-        let id = status::uplink_named(&order.uplink, &self.config.uplinks)?;
-        let uplink = &mut self.uplinks[id.index()];
+        let id = status::uplink_named(&order.uplink, &self.config.uplinks).inspect_err(|error| {
+            self.record_order(order, peer, Some(error.clone()));
+        })?;
+        let uplink = &self.uplinks[id.index()];
         let wanted = match order.state {
             LinkState::Up => AdminStatus::Up,
             LinkState::Down => AdminStatus::Down,
@@ -25,7 +28,11 @@ impl Router<'_> {
         let changed = uplink.line.admin_status() != wanted;
         let (name, state) = (&uplink.config.name, order.state.name());
         info!(uplink = %name, state, uid = peer.uid, pid = peer.pid, changed, "uplink ordered up or down by hand");
+        let unchanged = (!changed).then(|| "it was so already".to_owned());
+        self.record_order(order, peer, unchanged);
+        let uplink = &mut self.uplinks[id.index()];
         if changed {
+            uplink.ordered_by = Some(peer.to_string());
             uplink.taken_down_by = (wanted == AdminStatus::Down).then(|| peer.to_string());
             uplink.line.handle_admin(wanted);
             self.publish();
@@ -46,5 +53,16 @@ impl Router<'_> {
             changed,
             warnings,
         })
+    }
+
+    fn record_order(&self, order: &LinkOrder, peer: Peer, why_not: Option<String>) {
+        self.history.record(Record {
+            kind: Kind::LinkOrdered,
+            uplink: Some(order.uplink.clone()),
+            to: Some(order.state.name().to_owned()),
+            cause: why_not,
+            by: Some(peer.to_string()),
+            ..Record::default()
+        });
     }
 }

@@ -210,6 +210,55 @@ pub struct LinkReport {
     pub warnings: Vec<String>,
 }
 
+/// `GET /v1/events` without `follow`. With it, one [`EventReport`] a line, for as long as the router runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsReport {
+    /// The events, in their order.
+    pub events: Vec<EventReport>,
+}
+
+/// Something that has happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventReport {
+    /// Its number: those after it have higher ones.
+    pub id: u64,
+    /// When, as RFC 3339 writes it, in UTC.
+    pub time: String,
+    /// `router-started`, `router-stopped`, `uplink-changed`, `link-ordered`, `reload-ordered`, `log-begun` (the file before
+    /// was broken), `events-lost` (could not be kept).
+    pub event: String,
+    /// Name of the uplink that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<String>,
+    /// The uplink's state before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Its state from then on; what was ordered; the version that was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why, or why nothing has come of an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Who did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// How many events are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+}
+
+/// The query of `GET /v1/events`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsQuery {
+    /// All events after the one with this id; without it, the newest ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Whether to go on with those to come.
+    #[serde(default)]
+    pub follow: bool,
+}
+
 /// Any answer other than 200.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorReport {
