@@ -65,9 +65,17 @@ fn wrong_configuration_ends_with_2_whoever_reads_it() {
 
 #[test]
 fn wrong_command_line_ends_with_2() {
-    for arguments in
-        [&["rum"][..], &[], &["flows", "--host", "x"], &["flows", "--uplink", "a b"], &["demo", "--seconds", "0"]]
-    {
+    for arguments in [
+        &["rum"][..],
+        &[],
+        &["flows", "--host", "x"],
+        &["flows", "--uplink", "a b"],
+        &["link", "sideways", "dsl1"],
+        &["link", "up"],
+        &["link", "up", "a b"],
+        &["events", "--since", "yesterday"],
+        &["demo", "--seconds", "0"],
+    ] {
         let output = potato(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(text(&output.stdout).is_empty() && !output.stderr.is_empty(), "{arguments:?}");
@@ -76,7 +84,7 @@ fn wrong_command_line_ends_with_2() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    for command in ["run", "check", "cleanup", "status", "flows", "demo"] {
+    for command in ["run", "check", "cleanup", "status", "flows", "events", "link", "demo"] {
         let output = potato(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0));
         assert!(text(&output.stdout).contains(&format!("potato {command}")), "{command}");
@@ -88,13 +96,13 @@ fn every_command_explains_itself_with_an_example() {
 fn no_router_is_said_plainly() {
     let directory = tempfile::tempdir().unwrap();
     let run_dir = directory.path().to_str().unwrap();
-    for command in ["status", "flows"] {
-        let output = potato(&[command, "--run-dir", run_dir]);
-        assert_eq!(output.status.code(), Some(1), "{command}");
+    for command in [&["status"][..], &["flows"], &["events"], &["events", "--follow"], &["link", "down", "dsl1"]] {
+        let output = potato(&[command, &["--run-dir", run_dir]].concat());
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
         let expected = format!(
             "no router is running: {run_dir}/control.sock does not exist; start one with `potato run --config FILE`\n"
         );
-        assert_eq!(text(&output.stderr), expected, "{command}");
+        assert_eq!(text(&output.stderr), expected, "{command:?}");
     }
     // A socket that nobody listens to any more: its router was killed.
     drop(std::os::unix::net::UnixListener::bind(directory.path().join("control.sock")).unwrap());

@@ -125,6 +125,25 @@ impl World {
         uplink(&status)
     }
 
+    /// `potato` with these arguments, for this world's router.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let run_dir = self.lab.directory().join("run");
+        let place = ["--run-dir", &run_dir.to_string_lossy()];
+        self.lab.router().command(&binary().to_string_lossy(), &[arguments, &place].concat())
+    }
+
+    /// Runs `potato` with these arguments; gives its exit status, and what it said on both outputs.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    #[must_use]
+    pub fn potato(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let output = self.command(arguments).output().must();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    }
+
     /// How many packets were dropped for `reason` so far, wherever.
     ///
     /// # Panics

@@ -6,11 +6,11 @@
 //!                                                wan2 -- 10.77.2.1 --+
 //! ```
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::Ipv4Addr;
 
+use netns_tests::connection::Connection;
 use netns_tests::programs::run;
-use netns_tests::sockets::{connect, listener, seen_from, udp};
+use netns_tests::sockets::{seen_from, udp};
 use netns_tests::{Capture, Must, SERVER, World, binary, over_both_captures};
 
 over_both_captures!(
@@ -20,47 +20,6 @@ over_both_captures!(
     a_second_instance_is_refused,
     a_gateway_with_a_new_mac_is_found_again,
 );
-
-/// A TCP connection through the router, both its ends.
-struct Connection {
-    near: TcpStream,
-    far: TcpStream,
-    /// The uplink that it is on, 1 and up.
-    uplink: usize,
-}
-
-impl Connection {
-    /// Connections until there is one on each of two uplinks.
-    fn on_each_uplink(world: &World) -> [Self; 2] {
-        let listening = listener(world.internet(), SERVER, 7000);
-        let mut found = [None, None];
-        for _ in 0..20 {
-            let near = connect(world.host(1), 0, SocketAddr::from((SERVER, 7000))).must();
-            let (far, external) = listening.accept().must();
-            let IpAddr::V4(address) = external.ip() else { unreachable!("the lab is IPv4") };
-            far.set_read_timeout(Some(std::time::Duration::from_secs(15))).must();
-            near.set_read_timeout(Some(std::time::Duration::from_secs(15))).must();
-            let uplink = usize::from(address.octets()[2]);
-            found[uplink - 1].get_or_insert(Self { near, far, uplink });
-            if let [Some(_), Some(_)] = &found {
-                break;
-            }
-        }
-        found.map(|connection| connection.expect("20 connections use both uplinks"))
-    }
-
-    /// Says something both ways.
-    #[track_caller]
-    fn still_works(&mut self) {
-        let mut bytes = [0; 5];
-        self.near.write_all(b"there").must();
-        self.far.read_exact(&mut bytes).must();
-        assert_eq!(&bytes, b"there");
-        self.far.write_all(b"again").must();
-        self.near.read_exact(&mut bytes).must();
-        assert_eq!(&bytes, b"again");
-    }
-}
 
 fn an_uplink_deleted_and_made_again_recovers(capture: Capture) {
     let mut world = World::new(capture, 1, 2);

@@ -7,7 +7,9 @@
 mod check;
 mod cleanup;
 mod client;
+mod events;
 mod flows;
+mod link;
 mod status;
 mod table;
 mod units;
@@ -21,7 +23,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, ConfigError};
-use crate::daemon::report::FlowsQuery;
+use crate::daemon::report::{EventsQuery, FlowsQuery, LinkOrder, LinkState};
 use crate::daemon::{self, DaemonError, LogFormat};
 use crate::demo::{self, DemoError};
 use crate::host::HostError;
@@ -96,6 +98,41 @@ enum Command {
         json: bool,
         #[command(flatten)]
         filter: Filter,
+    },
+    /// Show what has happened to the lines, and who has ordered what
+    ///
+    /// Without --since, the newest hundred events. Events are kept over restarts.
+    #[command(after_help = "Examples:\n  potato events\n  potato events --follow --json --since 812")]
+    Events {
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs; with --follow an object a line
+        #[arg(long)]
+        json: bool,
+        /// Go on with the events to come
+        #[arg(long)]
+        follow: bool,
+        /// All events after the one with this number
+        #[arg(long, value_name = "ID")]
+        since: Option<u64>,
+    },
+    /// Take an uplink of the running router down by hand, or put it back
+    ///
+    /// An uplink that is down gets no new connections; those that it has go on. It stays down when the router is started
+    /// again.
+    #[command(after_help = "Examples:\n  potato link down dsl3\n  potato link up dsl3")]
+    Link {
+        /// What it should be
+        #[arg(value_name = "up|down", value_enum)]
+        state: LinkState,
+        /// The uplink
+        #[arg(value_name = "NAME", value_parser = uplink_name)]
+        uplink: String,
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
     },
     /// Show a router with six lines at work, in network namespaces of its own; needs root
     ///
@@ -230,6 +267,12 @@ fn run(command: Command) -> Result<(), CommandError> {
             let Filter { host, uplink, protocol, limit } = filter;
             let query = FlowsQuery { host, uplink, protocol, limit: Some(limit) };
             flows::run(&place.run_dir()?, Format::of(json), &query)
+        }
+        Command::Events { place, json, follow, since } => {
+            events::run(&place.run_dir()?, Format::of(json), EventsQuery { since, follow })
+        }
+        Command::Link { state, uplink, place, json } => {
+            link::run(&place.run_dir()?, Format::of(json), &LinkOrder { uplink, state })
         }
         Command::Demo { seconds } => Ok(demo::run(seconds.map(Duration::from_secs))?),
     }

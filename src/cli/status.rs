@@ -51,6 +51,10 @@ fn drawn(status: &StatusReport) -> String {
         if let Some(problem) = &uplink.problem {
             let _ = writeln!(text, "\n{}: {problem}", uplink.name);
         }
+        if let Some(by) = &uplink.taken_down_by {
+            let name = &uplink.name;
+            let _ = writeln!(text, "\n{name}: taken down by hand ({by}); `potato link up {name}` puts it back");
+        }
     }
     let dropped: Vec<_> = std::iter::once(("from the LAN", &engine.drops))
         .chain(status.uplinks.iter().map(|uplink| (uplink.name.as_str(), &uplink.drops)))
@@ -123,6 +127,7 @@ mod tests {
                 name: "dsl1".to_owned(),
                 state: "up".to_owned(),
                 problem: Some("lease refused".to_owned()),
+                taken_down_by: Some("uid 0, pid 7".to_owned()),
                 out: TrafficReport { packets: 1, bytes: 2_048, bits_per_second: 16_000 },
                 drops: BTreeMap::from([("no_mapping".to_owned(), 1_500)]),
                 ..UplinkReport::default()
@@ -136,6 +141,8 @@ mod tests {
         );
         assert!(text.contains("16 kbit/s") && text.contains("2.0 KiB"), "{text}");
         assert!(text.contains("\ndsl1: lease refused\n"), "{text}");
+        let by = "\ndsl1: taken down by hand (uid 0, pid 7); `potato link up dsl1` puts it back\n";
+        assert!(text.contains(by), "{text}");
         assert!(text.ends_with("dsl1     no_mapping    1,500\n"), "{text}");
     }
 }

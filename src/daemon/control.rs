@@ -1,24 +1,36 @@
 //! The control socket: HTTP and JSON on a Unix socket, for root and its group. Questions go to the loop as events.
 
+use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use axum::extract::rejection::QueryRejection;
+use axum::body::{Body, Bytes};
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::serve::IncomingStream;
 use axum::{Json, Router};
+use futures_util::stream;
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::report::{ErrorReport, FlowsQuery, FlowsReport, StatusReport};
+use super::history::{History, Start};
+use super::report::{
+    ErrorReport, EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, LinkOrder, LinkReport, StatusReport,
+};
 
 /// Questions that may wait for the loop; whoever asks more waits too.
 const WAITING_REQUESTS: usize = 16;
+/// Events that are told when nobody says since which.
+const NEWEST_EVENTS: usize = 100;
+/// Events that a follower is sent at once.
+const EVENTS_AT_ONCE: usize = 500;
 
 /// A question, and where its answer goes.
 #[derive(Debug)]
@@ -27,6 +39,36 @@ pub(super) enum Request {
     Status(oneshot::Sender<StatusReport>),
     /// Which flows are there? The error says what is wrong with the question.
     Flows(FlowsQuery, oneshot::Sender<Result<FlowsReport, String>>),
+    /// Take an uplink down, or put it back. The error says what is wrong with the order.
+    Link(LinkOrder, Peer, oneshot::Sender<Result<LinkReport, String>>),
+}
+
+/// Who asks, as the kernel says (SO_PEERCRED): the user and the process that have opened the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Peer {
+    /// `None`: the kernel did not say.
+    pub(super) uid: Option<u32>,
+    /// `None`: the kernel did not say, or it is in a namespace that we do not see.
+    pub(super) pid: Option<i32>,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.uid {
+            None => f.write_str("somebody unknown")?,
+            Some(uid) => write!(f, "uid {uid}")?,
+        }
+        self.pid.map_or(Ok(()), |pid| write!(f, ", pid {pid}"))
+    }
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let credentials = stream.io().peer_cred().ok();
+        // The kernel's 0 is a process of another namespace.
+        let pid = credentials.and_then(|credentials| credentials.pid()).filter(|pid| *pid > 0);
+        Self { uid: credentials.map(|credentials| credentials.uid()), pid }
+    }
 }
 
 /// The open control socket. Dropped, it closes and its file goes.
@@ -39,7 +81,8 @@ pub(super) struct Control {
 
 impl Control {
     /// Opens the socket at `path`, in place of one that a killed router left.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    /// Events are read from `history` without the loop.
+    pub(super) fn open(path: &Path, history: History) -> io::Result<Self> {
         // Bound under another name until its permissions are right.
         let new = path.with_extension("new");
         match fs::remove_file(&new) {
@@ -50,8 +93,9 @@ impl Control {
         fs::set_permissions(&new, Permissions::from_mode(0o660))?;
         fs::rename(&new, path)?;
         let (sender, requests) = mpsc::channel(WAITING_REQUESTS);
+        let service = routes(sender, history).into_make_service_with_connect_info::<Peer>();
         let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, routes(sender)).await {
+            if let Err(error) = axum::serve(listener, service).await {
                 tracing::error!(%error, "control socket failed");
             }
         });
@@ -75,11 +119,20 @@ impl Drop for Control {
     }
 }
 
-fn routes(requests: mpsc::Sender<Request>) -> Router {
+fn routes(requests: mpsc::Sender<Request>, history: History) -> Router {
+    let events = Router::new().route("/v1/events", get(events)).with_state(history);
     Router::new()
+        .merge(events)
         .route("/v1/status", get(status))
         .route("/v1/flows", get(flows))
-        .fallback(async || refused(StatusCode::NOT_FOUND, "no such path; there are /v1/status and /v1/flows"))
+        .route("/v1/link", post(link))
+        .fallback(async || {
+            let paths = "no such path; there are /v1/status, /v1/flows, /v1/events and /v1/link";
+            refused(StatusCode::NOT_FOUND, paths)
+        })
+        .method_not_allowed_fallback(async || {
+            refused(StatusCode::METHOD_NOT_ALLOWED, "GET asks, POST orders: /v1/link is POST, all others are GET")
+        })
         .with_state(requests)
 }
 
@@ -105,6 +158,81 @@ async fn flows(
     }
 }
 
+async fn link(
+    State(requests): State<mpsc::Sender<Request>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    order: Result<Json<LinkOrder>, JsonRejection>,
+) -> Response {
+    let order = match order {
+        Ok(Json(order)) => order,
+        Err(rejection) => return refused(rejection.status(), &rejection.body_text()),
+    };
+    match ask(&requests, |answer| Request::Link(order, peer, answer)).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
+        None => stopping(),
+    }
+}
+
+async fn events(State(history): State<History>, query: Result<Query<EventsQuery>, QueryRejection>) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    };
+    // From here on what comes is news.
+    let news = history.news();
+    let (start, limit) = match query.since {
+        Some(id) if query.follow => (Start::After(id), EVENTS_AT_ONCE),
+        Some(id) => (Start::After(id), usize::MAX),
+        None => (Start::Newest, NEWEST_EVENTS),
+    };
+    let events = match history.read(start, limit).await {
+        Ok(events) => events,
+        Err(wrong) => return refused(StatusCode::SERVICE_UNAVAILABLE, &wrong),
+    };
+    if !query.follow {
+        return Json(EventsReport { events }).into_response();
+    }
+    let since = query.since.unwrap_or(0);
+    let follower = Follower { history, news, since, waiting: events };
+    let lines = stream::unfold(follower, Follower::next);
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}
+
+/// Somebody who reads events as they come. He reads at his own pace: nothing is kept for him here.
+struct Follower {
+    history: History,
+    news: watch::Receiver<u64>,
+    /// The last event that he was given.
+    since: u64,
+    /// Read, and not given to him yet.
+    waiting: Vec<EventReport>,
+}
+
+impl Follower {
+    /// The next lines, once there are some; `None`: there will be no more. He can ask anew, from the last id on.
+    async fn next(mut self) -> Option<(serde_json::Result<Bytes>, Self)> {
+        while self.waiting.is_empty() {
+            self.news.changed().await.ok()?;
+            self.waiting = self.history.read(Start::After(self.since), EVENTS_AT_ONCE).await.ok()?;
+        }
+        let events = std::mem::take(&mut self.waiting);
+        self.since = events.last().map_or(self.since, |event| event.id);
+        if events.len() == EVENTS_AT_ONCE {
+            // There may be more already, of which no news will come.
+            self.news.mark_changed();
+        }
+        let mut lines = Vec::new();
+        for event in events {
+            if let Err(error) = serde_json::to_writer(&mut lines, &event) {
+                return Some((Err(error), self));
+            }
+            lines.push(b'\n');
+        }
+        Some((Ok(lines.into()), self))
+    }
+}
+
 /// `None`: the loop has ended.
 async fn ask<T>(requests: &mpsc::Sender<Request>, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
     let (answer, answered) = oneshot::channel();
@@ -123,13 +251,23 @@ fn refused(status: StatusCode, error: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::history::Record;
+    use crate::daemon::report::LinkState;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
 
     /// Asks as any HTTP client would; returns the status line and the body.
     async fn get(socket: &Path, path: &str) -> (String, String) {
+        exchange(socket, &format!("GET {path}"), "").await
+    }
+
+    async fn exchange(socket: &Path, what: &str, body: &str) -> (String, String) {
         let mut stream = UnixStream::connect(socket).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: potato\r\nConnection: close\r\n\r\n");
+        let length = body.len();
+        let request = format!(
+            "{what} HTTP/1.1\r\nHost: potato\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -147,6 +285,12 @@ mod tests {
                     queries.push(query);
                     drop(answer.send(Err("no such uplink".to_owned())));
                 }
+                Request::Link(order, peer, answer) => {
+                    let uid = crate::sys::process::effective_user();
+                    let pid = i32::try_from(std::process::id()).ok();
+                    assert_eq!((order.state, peer), (LinkState::Down, Peer { uid: Some(uid), pid }));
+                    drop(answer.send(Ok(LinkReport { uplink: order.uplink, ..LinkReport::default() })));
+                }
             }
         }
         queries
@@ -157,9 +301,38 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("control.sock");
         fs::write(&socket, "left by a killed router").unwrap();
-        let control = Control::open(&socket).unwrap();
+        let history = History::start(directory.path());
+        let control = Control::open(&socket, history.clone()).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
-        let answered = tokio::spawn(answer(control, 2));
+        let answered = tokio::spawn(answer(control, 3));
+
+        let (status, body) = exchange(&socket, "POST /v1/link", r#"{"uplink":"dsl1","state":"down"}"#).await;
+        assert_eq!(status, "HTTP/1.1 200 OK", "{body}");
+        assert_eq!(serde_json::from_str::<LinkReport>(&body).unwrap().uplink, "dsl1");
+        for body in ["", "{", r#"{"uplink":"dsl1","state":"sideways"}"#, r#"{"uplink":"dsl1"}"#] {
+            let (status, said) = exchange(&socket, "POST /v1/link", body).await;
+            assert!(status.contains(" 4"), "{body}: {status}");
+            assert!(!serde_json::from_str::<ErrorReport>(&said).unwrap().error.is_empty(), "{body}");
+        }
+        history.record(Record { uplink: Some("dsl1".to_owned()), ..Record::default() });
+        let (status, body) = get(&socket, "/v1/events").await;
+        assert_eq!(status, "HTTP/1.1 200 OK", "{body}");
+        let events = serde_json::from_str::<EventsReport>(&body).unwrap().events;
+        assert_eq!((events.len(), events[0].uplink.as_deref()), (1, Some("dsl1")));
+        let (_, body) = get(&socket, "/v1/events?since=1").await;
+        assert_eq!(serde_json::from_str::<EventsReport>(&body).unwrap(), EventsReport::default());
+        // A follower hears at once that he is heard, and then what happens.
+        let mut follower = UnixStream::connect(&socket).await.unwrap();
+        let request = "GET /v1/events?follow=true&since=1 HTTP/1.1\r\nHost: potato\r\n\r\n";
+        follower.write_all(request.as_bytes()).await.unwrap();
+        let mut bytes = [0; 4_096];
+        let length = follower.read(&mut bytes).await.unwrap();
+        assert!(bytes[..length].starts_with(b"HTTP/1.1 200 OK"));
+        history.record(Record { uplink: Some("dsl2".to_owned()), ..Record::default() });
+        let length = follower.read(&mut bytes).await.unwrap();
+        assert!(String::from_utf8_lossy(&bytes[..length]).contains("dsl2"));
+        let (status, body) = get(&socket, "/v1/link").await;
+        assert!(status.contains("405") && body.contains("POST"), "{status}: {body}");
 
         let (status, body) = get(&socket, "/v1/status").await;
         assert_eq!(status, "HTTP/1.1 200 OK");
@@ -167,6 +340,7 @@ mod tests {
         for (path, status, says) in [
             ("/v2", "HTTP/1.1 404 Not Found", "/v1/status"),
             ("/v1/flows?host=nobody", "HTTP/1.1 400 Bad Request", "host"),
+            ("/v1/events?since=yesterday", "HTTP/1.1 400 Bad Request", "since"),
             ("/v1/flows?colour=red", "HTTP/1.1 400 Bad Request", "colour"),
             ("/v1/flows?uplink=x&limit=5", "HTTP/1.1 400 Bad Request", "no such uplink"),
         ] {

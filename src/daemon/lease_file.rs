@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use super::state_file;
 use crate::config::UplinkName;
 use crate::link::dhcp::{Remembered, Standing};
 
@@ -82,16 +83,10 @@ fn read(path: &Path) -> io::Result<Remembered> {
     Ok(Remembered { mac, address: content.address, standing })
 }
 
-/// Whoever reads the file finds the old content or the new one, whole.
 fn write(path: &Path, remembered: Remembered) -> io::Result<()> {
     let Remembered { mac, address, standing } = remembered;
     let content = Content { mac: mac.to_string(), address, released: standing == Standing::Released };
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    let new = path.with_extension("new");
-    fs::write(&new, serde_json::to_vec_pretty(&content)?)?;
-    fs::rename(&new, path)
+    state_file::write(path, &serde_json::to_vec_pretty(&content)?)
 }
 
 #[cfg(test)]

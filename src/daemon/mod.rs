@@ -8,11 +8,14 @@
 //! Whatever ends the loop, a signal or a failure, even half-way through the start: workers stop, the control socket
 //! goes, and the journal puts the machine back as it was.
 
+mod admin_file;
 mod control;
 mod engine;
 mod event;
+mod history;
 mod lan;
 mod lease_file;
+mod link;
 mod log;
 mod privilege;
 mod queue_drops;
@@ -20,6 +23,7 @@ mod rates;
 pub mod report;
 mod router;
 mod settle;
+mod state_file;
 mod status;
 mod uplink;
 
@@ -28,6 +32,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::{error, info, warn};
 
+use self::history::{History, Kind, Record};
 use crate::config::{self, Config, ConfigError};
 use crate::engine::EngineError;
 use crate::host::{Host, HostError};
@@ -131,10 +136,21 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
     }
     let run_dir = config.router.run_dir.clone();
     let mut host = Host::start(&run_dir).await?;
-    let outcome = router::route(path, config, &mut host, signals).await;
+    let history = History::start(&config.router.state_dir);
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    history.record(Record { kind: Kind::RouterStarted, to: Some(version), ..Record::default() });
+    let outcome = router::route(path, config, &mut host, signals, &history).await;
     if let Err(error) = &outcome {
         error!(%error, "router failed");
     }
+    let cause = outcome.as_ref().err().map_or("signal".to_owned(), ToString::to_string);
+    history.record(Record { kind: Kind::RouterStopped, cause: Some(cause), ..Record::default() });
+    let outcome = put_back(host, outcome).await;
+    history.finish().await;
+    outcome
+}
+
+async fn put_back(host: Host, outcome: Result<(), DaemonError>) -> Result<(), DaemonError> {
     match host.undo().await {
         Ok(_) => info!("machine is as it was"),
         Err(error) => {

@@ -48,7 +48,7 @@ pub struct UplinkReport {
     pub interface: String,
     /// `static` or `dhcp`.
     pub kind: String,
-    /// `up`, `connecting`, `no-carrier` or `missing`.
+    /// `up`, `connecting`, `no-carrier`, `missing`, or `down`: taken down by hand.
     pub state: String,
     /// Our address on it, with its prefix length; nothing while it has none.
     pub address: Option<String>,
@@ -58,6 +58,9 @@ pub struct UplinkReport {
     pub gateway_mac: Option<String>,
     /// Why it has no address, where that is known, and what to do about it.
     pub problem: Option<String>,
+    /// Who has taken it down by hand, if it is down.
+    #[serde(default)]
+    pub taken_down_by: Option<String>,
     /// The lease that the address is from, if it is from one.
     pub lease: Option<LeaseReport>,
     /// Its share of new flows, relative to the others.
@@ -161,6 +164,99 @@ pub struct FlowTraffic {
     pub packets: u64,
     /// Bytes.
     pub bytes: u64,
+}
+
+/// `POST /v1/link`: what is wanted of an uplink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkOrder {
+    /// Its name.
+    pub uplink: String,
+    /// What it should be.
+    pub state: LinkState,
+}
+
+/// What people can want of an uplink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkState {
+    /// Back in use, as far as the line itself can be used
+    Up,
+    /// Out of use: no new connections
+    Down,
+}
+
+impl LinkState {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// What has become of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// Its name.
+    pub uplink: String,
+    /// Its state now, as in [`UplinkReport::state`].
+    pub state: String,
+    /// Whether it was otherwise before.
+    pub changed: bool,
+    /// What the person should know beside.
+    pub warnings: Vec<String>,
+}
+
+/// `GET /v1/events` without `follow`. With it, one [`EventReport`] a line, for as long as the router runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsReport {
+    /// The events, in their order.
+    pub events: Vec<EventReport>,
+}
+
+/// Something that has happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventReport {
+    /// Its number: those after it have higher ones.
+    pub id: u64,
+    /// When, as RFC 3339 writes it, in UTC.
+    pub time: String,
+    /// `router-started`, `router-stopped`, `uplink-changed`, `link-ordered`, `reload-ordered`, `log-begun` (the file before
+    /// was broken), `events-lost` (could not be kept).
+    pub event: String,
+    /// Name of the uplink that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<String>,
+    /// The uplink's state before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Its state from then on; what was ordered; the version that was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why, or why nothing has come of an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Who did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// How many events are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+}
+
+/// The query of `GET /v1/events`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsQuery {
+    /// All events after the one with this id; without it, the newest ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Whether to go on with those to come.
+    #[serde(default)]
+    pub follow: bool,
 }
 
 /// Any answer other than 200.

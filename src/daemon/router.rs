@@ -15,8 +15,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{debug, error, info, warn};
 
+use super::admin_file::AdminFile;
 use super::control::{Control, Request};
 use super::event::{Event, Signals};
+use super::history::{History, Kind, Record};
 use super::lan::{LanState, TunState};
 use super::lease_file::LeaseFile;
 use super::queue_drops::QueueDrops;
@@ -65,6 +67,9 @@ pub(super) struct Router<'h> {
     pub(super) refresh_at: Option<Timestamp>,
     /// When what failed is to be tried again.
     pub(super) retry_at: Option<Timestamp>,
+    /// Which uplinks are down by hand, as their file remembers.
+    pub(super) admin_file: AdminFile,
+    pub(super) history: History,
     /// The addresses that flows have, as their file remembers them.
     addresses: FlowAddresses,
     snapshot: Arc<ArcSwap<Snapshot>>,
@@ -87,10 +92,12 @@ pub(super) async fn route(
     config: Config,
     host: &mut Host,
     mut signals: Signals,
+    history: &History,
 ) -> Result<(), DaemonError> {
     let socket = control_socket(&config.router.run_dir);
-    let mut router = Router::start(path, config, host).await?;
-    let mut control = Control::open(&socket).map_err(DaemonError::during(socket.display().to_string()))?;
+    let mut router = Router::start(path, config, host, history.clone()).await?;
+    let mut control =
+        Control::open(&socket, history.clone()).map_err(DaemonError::during(socket.display().to_string()))?;
     info!(control = %socket.display(), "router is running");
     let outcome = router.run(&mut control, &mut signals).await;
     info!("router is stopping");
@@ -101,7 +108,7 @@ pub(super) async fn route(
 }
 
 impl<'h> Router<'h> {
-    async fn start(path: &Path, config: Config, host: &'h mut Host) -> Result<Self, DaemonError> {
+    async fn start(path: &Path, config: Config, host: &'h mut Host, history: History) -> Result<Self, DaemonError> {
         let processors = affinity::allowed_processors().map_or(1, |processors| processors.len());
         let worker_count = config.router.workers.count(processors);
         let shortcut = engine::build_shortcut(&config)?;
@@ -116,11 +123,13 @@ impl<'h> Router<'h> {
             .map_err(DaemonError::during("start the workers"))?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let admin_file = AdminFile::open(&config.router.state_dir);
         let mut uplinks = Vec::new();
         for (id, uplink) in (0..).map(UplinkId).zip(&config.uplinks) {
             let lease_file = LeaseFile::open(&config.router.state_dir, &uplink.name);
-            let (flows_address, seed) = (addresses.of(id), engine::seed()?);
-            uplinks.push(UplinkState::new(id, uplink.clone(), flows_address, seed, lease_file));
+            let (flows_address, seed, history) = (addresses.of(id), engine::seed()?, history.clone());
+            let taken_down_by = admin_file.remembered(uplink.name.as_str()).map(str::to_owned);
+            uplinks.push(UplinkState::new(id, uplink.clone(), flows_address, seed, taken_down_by, lease_file, history));
         }
         let lans = (1..).zip(&config.lan.interfaces).map(|(id, name)| LanState::new(LanId(id), name.clone()));
         let mut router = Router {
@@ -135,6 +144,8 @@ impl<'h> Router<'h> {
             kernel_networks: Vec::new(),
             refresh_at: None,
             retry_at: None,
+            admin_file,
+            history,
             addresses,
             snapshot,
             rates: Rates::default(),
@@ -310,7 +321,7 @@ impl<'h> Router<'h> {
     }
 
     /// Gives the workers a new snapshot, and then lets the lines speak: an answer may come at once.
-    fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         let now = now();
         let lans: Vec<Ipv4Net> = self.lans.iter().flat_map(|lan| &lan.networks).copied().collect();
         for uplink in &mut self.uplinks {
@@ -339,11 +350,22 @@ impl<'h> Router<'h> {
 
     fn reload(&self) {
         let config = self.path.display();
-        match config::load(&self.path) {
-            Err(error) => error!(%config, %error, "configuration is wrong and was not loaded"),
-            Ok(new) if new == self.config => info!(%config, "configuration is unchanged"),
-            Ok(_) => warn!(%config, "configuration is right; this version needs a restart to apply it"),
-        }
+        let outcome = match config::load(&self.path) {
+            Err(error) => {
+                error!(%config, %error, "configuration is wrong and was not loaded");
+                error.to_string()
+            }
+            Ok(new) if new == self.config => {
+                info!(%config, "configuration is unchanged");
+                "it is unchanged".to_owned()
+            }
+            Ok(_) => {
+                warn!(%config, "configuration is right; this version needs a restart to apply it");
+                "it is right, and needs a restart to be applied".to_owned()
+            }
+        };
+        let (by, cause) = (Some("SIGHUP".to_owned()), Some(outcome));
+        self.history.record(Record { kind: Kind::ReloadOrdered, by, cause, ..Record::default() });
     }
 
     async fn answer(&mut self, request: Request) {
@@ -354,6 +376,7 @@ impl<'h> Router<'h> {
                 drop(answer.send(self.status()));
             }
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
+            Request::Link(order, peer, answer) => drop(answer.send(self.order_link(&order, peer))),
         }
     }
 

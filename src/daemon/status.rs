@@ -88,6 +88,7 @@ pub(super) fn uplink(
         gateway: uplink.addresses().map(|(_, gateway)| gateway.to_string()),
         gateway_mac: uplink.line.next_hop().map(|(gateway, _)| gateway.to_string()),
         problem: uplink.problem(),
+        taken_down_by: uplink.taken_down_by.clone(),
         lease: uplink.line.dhcp().and_then(|client| lease(client, now)),
         weight: uplink.config.weight.get(),
         flows: of(|uplink| uplink.flows.value()),
@@ -132,7 +133,8 @@ pub(super) fn filter(query: &FlowsQuery, uplinks: &[Uplink]) -> Result<(FlowFilt
     Ok((FlowFilter { host: query.host, uplink, protocol }, limit))
 }
 
-fn uplink_named(name: &str, uplinks: &[Uplink]) -> Result<UplinkId, String> {
+/// The uplink of this name, or which there are.
+pub(super) fn uplink_named(name: &str, uplinks: &[Uplink]) -> Result<UplinkId, String> {
     let found = (0..).zip(uplinks).find(|(_, uplink)| uplink.name.as_str() == name);
     found.map(|(id, _)| UplinkId(id)).ok_or_else(|| {
         let names: Vec<_> = uplinks.iter().map(|uplink| uplink.name.as_str()).collect();

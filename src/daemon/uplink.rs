@@ -5,13 +5,14 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use tracing::{debug, info, warn};
 
+use super::history::{History, Kind, Record};
 use super::lease_file::LeaseFile;
 use crate::config::{self, UplinkKind};
 use crate::flow::Timestamp;
 use crate::host::Interface;
 use crate::io::FrameSender;
 use crate::link::dhcp::{Client, ClientEvent, Lease};
-use crate::link::{InterfaceStatus, Line, LineEvent};
+use crate::link::{Cause, InterfaceStatus, Line, LineEvent};
 use crate::placement::{Availability, DhcpAnswers, Uplink, UplinkId};
 
 /// An uplink.
@@ -28,25 +29,51 @@ pub(super) struct UplinkState {
     pub(super) sender: Option<FrameSender>,
     /// The address that its flows have, and the only one that the packet path is given; `None`: it has no flows.
     pub(super) flows_address: Option<Ipv4Addr>,
+    /// Who has taken it down by hand; `None`: nobody.
+    pub(super) taken_down_by: Option<String>,
+    /// Who has last said by hand what it should be, in this run.
+    pub(super) ordered_by: Option<String>,
     /// Where an address from DHCP is remembered.
     lease_file: Option<LeaseFile>,
+    history: History,
 }
 
 impl UplinkState {
     /// An uplink whose interface nobody has seen yet. `seed` is random, `flows_address` what its flows of an earlier run
-    /// have, `lease_file` for one of kind `dhcp`.
+    /// have, `taken_down_by` who took it down in an earlier run, `lease_file` for one of kind `dhcp`.
     pub(super) fn new(
         id: UplinkId,
         config: config::Uplink,
         flows_address: Option<Ipv4Addr>,
         seed: [u8; 32],
+        taken_down_by: Option<String>,
         lease_file: LeaseFile,
+        history: History,
     ) -> Self {
         let (line, lease_file) = match config.kind {
             UplinkKind::Static { address, gateway } => (Line::new(address.addr(), gateway), None),
             UplinkKind::Dhcp => (Line::with_dhcp(Client::new(seed, lease_file.remembered())), Some(lease_file)),
         };
-        Self { id, config, line, interface: None, prepared: false, sender: None, flows_address, lease_file }
+        let line = match &taken_down_by {
+            None => line,
+            Some(by) => {
+                warn!(uplink = %config.name, %by, "uplink stays down: it was taken down by hand before the restart");
+                line.kept_down()
+            }
+        };
+        Self {
+            id,
+            config,
+            line,
+            interface: None,
+            prepared: false,
+            sender: None,
+            flows_address,
+            taken_down_by,
+            ordered_by: None,
+            lease_file,
+            history,
+        }
     }
 
     /// Tells the line how its interface is.
@@ -68,6 +95,9 @@ impl UplinkState {
             }
         }
         while let Some(event) = self.line.poll_event() {
+            if let LineEvent::Changed { from, to, cause } = event {
+                self.record(from, to, cause);
+            }
             self.log(event);
         }
         if let (Some(file), Some(client)) = (&mut self.lease_file, self.line.dhcp()) {
@@ -92,6 +122,19 @@ impl UplinkState {
     pub(super) fn problem(&self) -> Option<String> {
         let (network, why) = self.line.dhcp().and_then(Client::refused)?;
         Some(format!("lease of {network} refused: {why}; {}", why.remedy()))
+    }
+
+    fn record(&self, from: Availability, to: Availability, cause: Cause) {
+        let by_hand = matches!(cause, Cause::TakenDown | Cause::PutBack);
+        self.history.record(Record {
+            kind: Kind::UplinkChanged,
+            uplink: Some(self.config.name.to_string()),
+            from: Some(from.name().to_owned()),
+            to: Some(to.name().to_owned()),
+            cause: Some(cause.to_string()),
+            by: self.ordered_by.clone().filter(|_| by_hand),
+            count: None,
+        });
     }
 
     fn log(&self, event: LineEvent) {

@@ -5,6 +5,9 @@
 //! as that has a lease with this address and gateway. Without a carrier both are stopped, so that a line that comes back
 //! is announced and resolved anew. Every change of [`Availability`] is an event that says why.
 //!
+//! A person can take a line down by hand. All of this goes on beneath, so that the flows that it has live on and it is of
+//! use at once when it is put back; but it is [`Availability::Down`], whatever becomes of it, and silent about that.
+//!
 //! It does not know sockets or interface indices, and it does not probe beyond the gateway.
 
 use std::collections::VecDeque;
@@ -28,6 +31,15 @@ pub struct InterfaceStatus {
     pub running: bool,
 }
 
+/// What people want of a line (as RFC 2863's ifAdminStatus).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminStatus {
+    /// That it carries what it can.
+    Up,
+    /// That it gets no new flows.
+    Down,
+}
+
 /// Why a line's availability changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -49,6 +61,10 @@ pub enum Cause {
     LeaseEnded,
     /// The lease has another gateway.
     LeaseChanged,
+    /// Somebody has taken it down.
+    TakenDown,
+    /// Whoever took it down has put it back.
+    PutBack,
 }
 
 impl fmt::Display for Cause {
@@ -63,6 +79,8 @@ impl fmt::Display for Cause {
             Self::GatewaySilent => "gateway silent",
             Self::LeaseEnded => "lease ended",
             Self::LeaseChanged => "lease changed",
+            Self::TakenDown => "taken down by hand",
+            Self::PutBack => "put back by hand",
         })
     }
 }
@@ -105,6 +123,7 @@ pub struct Ends {
 #[derive(Debug)]
 pub struct Line {
     addressing: Addressing,
+    admin: AdminStatus,
     state: State,
     events: VecDeque<LineEvent>,
 }
@@ -140,7 +159,19 @@ impl Line {
     }
 
     fn with(addressing: Addressing) -> Self {
-        Self { addressing, state: State::Missing, events: VecDeque::new() }
+        Self { addressing, admin: AdminStatus::Up, state: State::Missing, events: VecDeque::new() }
+    }
+
+    /// The line as it starts when it was down by hand before: no event tells of what is no change.
+    #[must_use]
+    pub fn kept_down(self) -> Self {
+        Self { admin: AdminStatus::Down, ..self }
+    }
+
+    /// What people want of the line.
+    #[must_use]
+    pub fn admin_status(&self) -> AdminStatus {
+        self.admin
     }
 
     /// Our address and the gateway's; `None` while the line has none.
@@ -165,6 +196,7 @@ impl Line {
     #[must_use]
     pub fn availability(&self) -> Availability {
         match &self.state {
+            _ if self.admin == AdminStatus::Down => Availability::Down,
             State::Missing => Availability::Missing,
             State::NoCarrier => Availability::NoCarrier,
             State::Running { .. } if self.next_hop().is_none() => Availability::Unresolved,
@@ -206,6 +238,17 @@ impl Line {
         {
             client.stop();
         }
+        self.report_change(from, cause);
+    }
+
+    /// Takes in what people want of the line.
+    pub fn handle_admin(&mut self, status: AdminStatus) {
+        let from = self.availability();
+        self.admin = status;
+        let cause = match status {
+            AdminStatus::Up => Cause::PutBack,
+            AdminStatus::Down => Cause::TakenDown,
+        };
         self.report_change(from, cause);
     }
 
@@ -459,6 +502,52 @@ mod tests {
         assert_eq!(line.availability(), Availability::Usable);
     }
 
+    #[test]
+    fn line_taken_down_by_hand_keeps_its_gateway_and_is_up_at_once_when_put_back() {
+        let mut line = up();
+        for _ in 0..2 {
+            line.handle_admin(AdminStatus::Down);
+        }
+        assert_eq!(line.poll_event(), changed(Availability::Usable, Availability::Down, Cause::TakenDown));
+        assert_eq!((line.poll_event(), line.availability()), (None, Availability::Down));
+        assert_eq!(line.next_hop(), Some((THEIRS, OURS)), "its flows have their way out");
+        // The gateway is still asked whether it is there.
+        let due = line.poll_timeout().unwrap();
+        line.handle_timeout(due);
+        assert!(line.poll_transmit().is_some());
+        line.handle_packet(due, &arp(THEIRS, GATEWAY));
+        for _ in 0..2 {
+            line.handle_admin(AdminStatus::Up);
+        }
+        assert_eq!(line.poll_event(), changed(Availability::Down, Availability::Usable, Cause::PutBack));
+        assert_eq!(line.poll_event(), None);
+    }
+
+    #[test]
+    fn line_that_is_down_by_hand_stays_so_whatever_becomes_of_its_cable() {
+        let mut line = up();
+        line.handle_admin(AdminStatus::Down);
+        while line.poll_event().is_some() {}
+        for (now, status) in [(100, UNPLUGGED), (200, RUNNING), (300, None), (400, RUNNING)] {
+            line.handle_interface(at(now), status);
+            line.handle_packet(at(now), &arp(THEIRS, GATEWAY));
+            assert_eq!((line.poll_event(), line.availability()), (None, Availability::Down));
+        }
+        line.handle_interface(at(500), UNPLUGGED);
+        line.handle_admin(AdminStatus::Up);
+        assert_eq!(line.poll_event(), changed(Availability::Down, Availability::NoCarrier, Cause::PutBack));
+    }
+
+    #[test]
+    fn line_that_was_down_before_starts_so_without_a_word() {
+        let mut line = Line::new(ADDRESS, GATEWAY).kept_down();
+        line.handle_interface(at(0), RUNNING);
+        line.handle_packet(at(10), &arp(THEIRS, GATEWAY));
+        assert_eq!((line.poll_event(), line.availability()), (None, Availability::Down));
+        line.handle_admin(AdminStatus::Up);
+        assert_eq!(line.poll_event(), changed(Availability::Down, Availability::Usable, Cause::PutBack));
+    }
+
     const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 1);
 
     /// A server's answer to the last message that the line sent.
@@ -532,6 +621,23 @@ mod tests {
         assert!(matches!(line.poll_event(), Some(LineEvent::Dhcp(ClientEvent::Ended { .. }))));
         let expected = changed(Availability::Usable, Availability::Unresolved, Cause::LeaseEnded);
         assert_eq!((line.poll_event(), line.next_hop()), (expected, None));
+    }
+
+    #[test]
+    fn leased_line_keeps_its_lease_while_it_is_down_by_hand() {
+        let mut line = leased();
+        line.handle_admin(AdminStatus::Down);
+        while line.poll_event().is_some() || line.poll_transmit().is_some() {}
+        while !line.dhcp().unwrap().expects_answer() {
+            let due = line.poll_timeout().unwrap();
+            line.handle_timeout(due);
+            line.handle_packet(due, &arp(THEIRS, GATEWAY));
+        }
+        hear(&mut line, 500_100, 5, GATEWAY);
+        assert_eq!(line.ends(), Some(Ends { address: ADDRESS, gateway: GATEWAY }));
+        assert!(std::iter::from_fn(|| line.poll_event()).all(|event| matches!(event, LineEvent::Dhcp(_))));
+        line.handle_admin(AdminStatus::Up);
+        assert_eq!(line.availability(), Availability::Usable);
     }
 
     #[test]

@@ -82,6 +82,8 @@ pub enum Availability {
     NoCarrier,
     /// It has no address, or its gateway has not answered ARP (yet).
     Unresolved,
+    /// Somebody has taken it down by hand: the flows that it has go on.
+    Down,
 }
 
 impl Availability {
@@ -93,6 +95,7 @@ impl Availability {
             Self::Missing => "missing",
             Self::NoCarrier => "no-carrier",
             Self::Unresolved => "connecting",
+            Self::Down => "down",
         }
     }
 }

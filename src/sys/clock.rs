@@ -2,6 +2,15 @@
 
 use std::time::Duration;
 
+/// Time since 1970 (`CLOCK_REALTIME`), for people: it may jump.
+#[must_use]
+pub fn wall() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a valid, writable timespec; CLOCK_REALTIME always exists, so the call cannot fail.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut now) };
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
 /// Time since boot, not counting sleep (`CLOCK_MONOTONIC`). Survives a restart of the program, not of the machine.
 #[must_use]
 pub fn monotonic() -> Duration {

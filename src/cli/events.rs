@@ -1,0 +1,115 @@
+//! `potato events`: what has happened to the lines, and who has ordered what.
+
+use std::path::Path;
+
+use super::{CommandError, Format, answer, client, in_json};
+use crate::daemon::report::{EventReport, EventsQuery, EventsReport};
+
+/// Asks the router of `run_dir`; follows its events until it stops, if that is asked for.
+pub(super) fn run(run_dir: &Path, format: Format, query: EventsQuery) -> Result<(), CommandError> {
+    let path = path(query);
+    if !query.follow {
+        let found: EventsReport = client::ask(run_dir, &path)?;
+        return match format {
+            Format::Json => answer(&in_json(&found)?),
+            Format::Table => answer(&found.events.iter().map(line).collect::<String>()),
+        };
+    }
+    client::listen(run_dir, &path, |bytes| {
+        let event: EventReport = serde_json::from_slice(bytes)?;
+        match format {
+            // An event a line, for those who read them as they come.
+            Format::Json => answer(&(serde_json::to_string(&event)? + "\n")),
+            Format::Table => answer(&line(&event)),
+        }
+    })
+}
+
+/// The path to ask for.
+fn path(query: EventsQuery) -> String {
+    let since = query.since.map_or_else(String::new, |since| format!("&since={since}"));
+    format!("/v1/events?follow={}{since}", query.follow)
+}
+
+/// The event in a line, as people read it; one of another version as far as it is understood.
+fn line(event: &EventReport) -> String {
+    let of = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
+    let (uplink, from, to) = (of(&event.uplink), of(&event.from), of(&event.to));
+    let what = match event.event.as_str() {
+        "router-started" => format!("router {to} started"),
+        "router-stopped" => "router stopped".to_owned(),
+        "uplink-changed" => format!("{uplink}: {from} -> {to}"),
+        "link-ordered" => format!("link {to} {uplink} ordered"),
+        "reload-ordered" => "configuration ordered to be read again".to_owned(),
+        "log-begun" => "event log begun anew".to_owned(),
+        "events-lost" => format!("{} events could not be kept", event.count.unwrap_or(0)),
+        other => other.to_owned(),
+    };
+    let cause = event.cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
+    let by = event.by.as_ref().map_or_else(String::new, |by| format!(" (by {by})"));
+    // What others have said is not to speak to the terminal.
+    let text: String = format!("{what}{cause}{by}").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("{:>6}  {}  {text}\n", event.id, event.time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_told_a_line_each() {
+        let of = |text: &str| Some(text.to_owned());
+        let at = |id, event: &str| EventReport {
+            id,
+            time: "2026-11-25T14:52:11.250Z".to_owned(),
+            event: event.to_owned(),
+            ..EventReport::default()
+        };
+        let lost =
+            EventReport { cause: of("carrier lost"), from: of("up"), to: of("no-carrier"), ..at(9, "uplink-changed") };
+        let by = of("uid 0, pid 812");
+        let events = [
+            EventReport { to: of("0.1.0"), ..at(8, "router-started") },
+            EventReport { uplink: of("dsl1"), ..lost },
+            EventReport { uplink: of("dsl3"), to: of("down"), by: by.clone(), ..at(10, "link-ordered") },
+            EventReport {
+                uplink: of("dsl3"),
+                from: of("up"),
+                to: of("down"),
+                cause: of("taken down by hand"),
+                by: by.clone(),
+                ..at(11, "uplink-changed")
+            },
+            EventReport {
+                uplink: of("\u{1b}[2J"),
+                to: of("up"),
+                cause: of("no such uplink"),
+                by,
+                ..at(12, "link-ordered")
+            },
+            EventReport { cause: of("it is unchanged"), by: of("SIGHUP"), ..at(13, "reload-ordered") },
+            EventReport { count: Some(3), ..at(14, "events-lost") },
+            EventReport { cause: of("signal"), ..at(15, "router-stopped") },
+            EventReport { cause: of("file is not a database"), ..at(1_795_618_331, "log-begun") },
+            at(1_795_618_332, "of-tomorrow"),
+        ];
+        let expected = "     8  2026-11-25T14:52:11.250Z  router 0.1.0 started
+     9  2026-11-25T14:52:11.250Z  dsl1: up -> no-carrier: carrier lost
+    10  2026-11-25T14:52:11.250Z  link down dsl3 ordered (by uid 0, pid 812)
+    11  2026-11-25T14:52:11.250Z  dsl3: up -> down: taken down by hand (by uid 0, pid 812)
+    12  2026-11-25T14:52:11.250Z  link up  [2J ordered: no such uplink (by uid 0, pid 812)
+    13  2026-11-25T14:52:11.250Z  configuration ordered to be read again: it is unchanged (by SIGHUP)
+    14  2026-11-25T14:52:11.250Z  3 events could not be kept
+    15  2026-11-25T14:52:11.250Z  router stopped: signal
+1795618331  2026-11-25T14:52:11.250Z  event log begun anew: file is not a database
+1795618332  2026-11-25T14:52:11.250Z  of-tomorrow
+";
+        assert_eq!(events.iter().map(line).collect::<String>(), expected);
+    }
+
+    #[test]
+    fn only_what_is_set_is_asked_for() {
+        assert_eq!(path(EventsQuery::default()), "/v1/events?follow=false");
+        assert_eq!(path(EventsQuery { since: Some(7), follow: true }), "/v1/events?follow=true&since=7");
+    }
+}

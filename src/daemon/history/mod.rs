@@ -1,0 +1,202 @@
+//! The event log: what has happened to the lines, and who has ordered what, kept over restarts in `state_dir/events.db`.
+//!
+//! Theory of operation: whoever has something to tell gives a [`Record`] to the [`History`]. That only puts it on a bounded
+//! queue; one thread of its own (`writer`) writes it into SQLite (`store`), and answers readers. So a disk that is
+//! full, slow or read-only never stops the loop, and packets know nothing of all this. What could not be kept is counted,
+//! and the next event that can be kept tells how many are missing.
+//!
+//! Ids only grow, also when a broken file is replaced: whoever remembers the last id that he has seen can go on from there.
+
+mod calendar;
+mod store;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossbeam::channel::{Sender, bounded};
+use tokio::sync::{oneshot, watch};
+use tracing::warn;
+
+use self::writer::{Message, Writer};
+use super::report::EventReport;
+use crate::sys::clock;
+
+/// The file in the state directory.
+const FILE: &str = "events.db";
+/// Events, and questions for them, that may wait for the disk.
+const WAITING: usize = 256;
+/// At the end the disk has this long for what waits.
+const LONGEST_END: Duration = Duration::from_secs(2);
+
+/// What an event is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The program has taken the machine over.
+    #[default]
+    RouterStarted,
+    /// It has ended by itself or by a signal.
+    RouterStopped,
+    /// A line can do more or less than before.
+    UplinkChanged,
+    /// Somebody wants a line up or down.
+    LinkOrdered,
+    /// Somebody wants the configuration read again.
+    ReloadOrdered,
+    /// The events of another file are gone from here.
+    LogBegun,
+    /// Some events before this one could not be kept.
+    EventsLost,
+}
+
+impl Kind {
+    /// As in `events --json`.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::RouterStarted => "router-started",
+            Self::RouterStopped => "router-stopped",
+            Self::UplinkChanged => "uplink-changed",
+            Self::LinkOrdered => "link-ordered",
+            Self::ReloadOrdered => "reload-ordered",
+            Self::LogBegun => "log-begun",
+            Self::EventsLost => "events-lost",
+        }
+    }
+}
+
+/// Something that has happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) kind: Kind,
+    /// The line that it is about.
+    pub(super) uplink: Option<String>,
+    /// How it was before.
+    pub(super) from: Option<String>,
+    /// How it is now, or is wanted to be.
+    pub(super) to: Option<String>,
+    /// Why; of an order that changes nothing: why not.
+    pub(super) cause: Option<String>,
+    /// Who did it.
+    pub(super) by: Option<String>,
+    /// How many.
+    pub(super) count: Option<u64>,
+}
+
+/// Which events are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// The last ones that there are.
+    Newest,
+    /// Those after the one with this id.
+    After(u64),
+}
+
+/// The way to the event log. Clones lead to the same one.
+#[derive(Clone, Debug)]
+pub(super) struct History {
+    queue: Sender<Message>,
+    lost: Arc<AtomicU64>,
+    news: watch::Receiver<u64>,
+}
+
+impl History {
+    /// Starts the event log of `state_dir`. What is wrong with that is logged, and no failure.
+    pub(super) fn start(state_dir: &Path) -> Self {
+        let (queue, waiting) = bounded(WAITING);
+        let (tell, news) = watch::channel(0);
+        let lost = Arc::new(AtomicU64::new(0));
+        let writer = Writer::new(state_dir.join(FILE), Arc::clone(&lost), tell);
+        let thread = std::thread::Builder::new().name("events".to_owned());
+        if let Err(error) = thread.spawn(move || writer.run(&waiting)) {
+            warn!(%error, "no thread for the event log; no events are kept");
+        }
+        Self { queue, lost, news }
+    }
+
+    /// Keeps an event, if that is possible. Does not wait.
+    pub(super) fn record(&self, record: Record) {
+        let time = u64::try_from(clock::wall().as_millis()).unwrap_or(u64::MAX);
+        if self.queue.try_send(Message::Record(time, record)).is_err() && self.lost.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            warn!("events are lost: the disk of state_dir is too slow for them");
+        }
+    }
+
+    /// Up to `limit` events, in their order.
+    ///
+    /// # Errors
+    /// When there is no log to read, says why.
+    pub(super) async fn read(&self, start: Start, limit: usize) -> Result<Vec<EventReport>, String> {
+        let (answer, answered) = oneshot::channel();
+        let busy = |_| "the disk of state_dir is too slow for the event log; try again".to_owned();
+        self.queue.try_send(Message::Read { start, limit, answer }).map_err(busy)?;
+        answered.await.map_err(|_| "the event log has ended".to_owned())?
+    }
+
+    /// Changes whenever there is a new event; ends when there will be no more.
+    pub(super) fn news(&self) -> watch::Receiver<u64> {
+        let mut news = self.news.clone();
+        news.mark_unchanged();
+        news
+    }
+
+    /// Waits until all that was recorded is kept; not for ever.
+    pub(super) async fn finish(self) {
+        let (answer, answered) = oneshot::channel();
+        let asked = self.queue.send_timeout(Message::Finish(answer), LONGEST_END);
+        if asked.is_err() || tokio::time::timeout(LONGEST_END, answered).await.is_err() {
+            warn!("the last events are not kept: the disk of state_dir is too slow for them");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(uplink: &str) -> Record {
+        Record { kind: Kind::UplinkChanged, uplink: Some(uplink.to_owned()), ..Record::default() }
+    }
+
+    #[tokio::test]
+    async fn events_outlive_the_program_and_readers_go_on_from_where_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let state_dir = folder.path().join("not/there/yet");
+        let history = History::start(&state_dir);
+        history.record(record("dsl1"));
+        history.record(record("dsl2"));
+        history.finish().await;
+
+        let history = History::start(&state_dir);
+        let mut news = history.news();
+        let before = history.read(Start::Newest, 10).await.unwrap();
+        assert_eq!(before.iter().map(|event| event.id).collect::<Vec<_>>(), [1, 2]);
+        history.record(record("dsl3"));
+        news.changed().await.unwrap();
+        let after = history.read(Start::After(2), 10).await.unwrap();
+        assert_eq!((after.len(), after[0].uplink.as_deref()), (1, Some("dsl3")));
+        history.finish().await;
+        assert!(news.changed().await.is_err(), "nothing comes any more");
+    }
+
+    #[tokio::test]
+    async fn directory_that_cannot_be_written_loses_events_and_a_later_one_tells() {
+        let folder = tempfile::tempdir().unwrap();
+        // A file where the directory should be: nobody can write there, root neither.
+        let state_dir = folder.path().join("state");
+        std::fs::write(&state_dir, "").unwrap();
+        let history = History::start(&state_dir);
+        for uplink in ["dsl1", "dsl2", "dsl3"] {
+            history.record(record(uplink));
+        }
+        let said = history.read(Start::Newest, 10).await.unwrap_err();
+        assert!(said.contains("events.db"), "{said}");
+        std::fs::remove_file(&state_dir).unwrap();
+        history.record(record("dsl4"));
+        let kept = history.read(Start::Newest, 10).await.unwrap();
+        let kept: Vec<_> = kept.iter().map(|event| (event.event.as_str(), event.count)).collect();
+        assert_eq!(kept, [("events-lost", Some(3)), ("uplink-changed", None)]);
+    }
+}

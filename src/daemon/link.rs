@@ -1,0 +1,68 @@
+//! Taking an uplink down by hand, and putting it back.
+
+use tracing::info;
+
+use super::admin_file::TakenDown;
+use super::control::Peer;
+use super::history::{Kind, Record};
+use super::report::{LinkOrder, LinkReport, LinkState};
+use super::router::Router;
+use super::status;
+use crate::link::AdminStatus;
+use crate::placement::Availability;
+
+impl Router<'_> {
+    /// Does what a person wants of an uplink. To ask for what is so already is no mistake.
+    ///
+    /// # Errors
+    /// When there is no such uplink; says which there are.
+    pub(super) fn order_link(&mut self, order: &LinkOrder, peer: Peer) -> Result<LinkReport, String> {
+        let id = status::uplink_named(&order.uplink, &self.config.uplinks).inspect_err(|error| {
+            self.record_order(order, peer, Some(error.clone()));
+        })?;
+        let uplink = &self.uplinks[id.index()];
+        let wanted = match order.state {
+            LinkState::Up => AdminStatus::Up,
+            LinkState::Down => AdminStatus::Down,
+        };
+        let changed = uplink.line.admin_status() != wanted;
+        let (name, state) = (&uplink.config.name, order.state.name());
+        info!(uplink = %name, state, uid = peer.uid, pid = peer.pid, changed, "uplink ordered up or down by hand");
+        let unchanged = (!changed).then(|| "it was so already".to_owned());
+        self.record_order(order, peer, unchanged);
+        let uplink = &mut self.uplinks[id.index()];
+        if changed {
+            uplink.ordered_by = Some(peer.to_string());
+            uplink.taken_down_by = (wanted == AdminStatus::Down).then(|| peer.to_string());
+            uplink.line.handle_admin(wanted);
+            self.publish();
+        }
+        let down: TakenDown = self
+            .uplinks
+            .iter()
+            .filter_map(|uplink| uplink.taken_down_by.clone().map(|by| (uplink.config.name.to_string(), by)))
+            .collect();
+        let mut warnings: Vec<_> = self.admin_file.update(down).err().into_iter().collect();
+        if !self.uplinks.iter().any(|uplink| uplink.line.availability() == Availability::Usable) {
+            warnings.push("no uplink is up: new connections have no way out".to_owned());
+        }
+        let uplink = &self.uplinks[id.index()];
+        Ok(LinkReport {
+            uplink: uplink.config.name.to_string(),
+            state: uplink.line.availability().name().to_owned(),
+            changed,
+            warnings,
+        })
+    }
+
+    fn record_order(&self, order: &LinkOrder, peer: Peer, why_not: Option<String>) {
+        self.history.record(Record {
+            kind: Kind::LinkOrdered,
+            uplink: Some(order.uplink.clone()),
+            to: Some(order.state.name().to_owned()),
+            cause: why_not,
+            by: Some(peer.to_string()),
+            ..Record::default()
+        });
+    }
+}
