@@ -15,13 +15,18 @@ use crate::engine::outbox::Ingress;
 use crate::sys::bpf::Program;
 use crate::sys::messages::Messages;
 use crate::sys::packet_socket::PacketSocket;
+use crate::sys::receive_ring::{ReceiveRing, RingFrame};
 use crate::wire::buffer::ETHERNET_LENGTH;
 use crate::wire::{BufferPool, PacketBuffer};
+
+/// Bytes of a LAN port's ring: 2,048 frames.
+const RING_BYTES: usize = 4 << 20;
 
 /// One worker's packet socket on an interface.
 #[derive(Debug)]
 pub struct PacketPort {
     socket: PacketSocket,
+    ring: Option<ReceiveRing>,
     incoming: Messages,
     outgoing: Messages,
     limit: BatchLimit,
@@ -53,8 +58,11 @@ pub fn open_lan(
 fn open(interface_index: u32, workers: u8, side: Side, filter: &Program) -> io::Result<Vec<PacketPort>> {
     let (deaf, steering) = (guard::deaf_filter()?, steering::load(side, workers)?);
     let mut sockets = Vec::with_capacity(usize::from(workers));
+    let mut rings = Vec::with_capacity(usize::from(workers));
     for _ in 0..workers {
-        sockets.push(PacketSocket::open(interface_index, &deaf)?);
+        let socket = PacketSocket::open(interface_index, &deaf)?;
+        rings.push(if side == Side::Lan { Some(socket.make_ring(RING_BYTES)?) } else { None });
+        sockets.push(socket);
     }
     let Some((first, others)) = sockets.split_first() else { return Ok(Vec::new()) };
     let group = first.found_group()?;
@@ -66,13 +74,13 @@ fn open(interface_index: u32, workers: u8, side: Side, filter: &Program) -> io::
     for socket in &sockets {
         socket.set_filter(filter)?;
     }
-    Ok(sockets.into_iter().map(PacketPort::new).collect())
+    Ok(sockets.into_iter().zip(rings).map(|(socket, ring)| PacketPort::new(socket, ring)).collect())
 }
 
 impl PacketPort {
-    fn new(socket: PacketSocket) -> Self {
+    fn new(socket: PacketSocket, ring: Option<ReceiveRing>) -> Self {
         let limit = BatchLimit::default();
-        Self { socket, incoming: Messages::new(MOST), outgoing: Messages::new(MOST), limit }
+        Self { socket, ring, incoming: Messages::new(MOST), outgoing: Messages::new(MOST), limit }
     }
 
     /// Receives a batch into buffers of `pool`, onto the end of `batch`. Returns whether more is likely waiting.
@@ -85,6 +93,12 @@ impl PacketPort {
         batch: &mut Vec<PacketBuffer>,
         drops: &DropCounters,
     ) -> io::Result<bool> {
+        let asked = self.limit.packets();
+        let from_ring = self.take_from_ring(asked, pool, batch, drops);
+        if from_ring > 0 {
+            return Ok(from_ring == asked);
+        }
+        // Without a ring everything is there, else at most what has become of the socket.
         let (start, asked) = (batch.len(), self.limit.packets());
         batch.extend(std::iter::repeat_with(|| pool.take()).take(asked));
         let areas = batch[start..].iter_mut().map(|buffer| buffer.receive_area(ETHERNET_LENGTH));
@@ -104,6 +118,54 @@ impl PacketPort {
         let bytes = self.accept(start, received, pool, batch, drops);
         self.limit.observe(received, bytes);
         Ok(received == asked)
+    }
+
+    /// Takes frames from the ring onto the end of `batch`, at most `asked`, and returns how many it has taken.
+    fn take_from_ring(
+        &mut self,
+        asked: usize,
+        pool: &mut BufferPool,
+        batch: &mut Vec<PacketBuffer>,
+        drops: &DropCounters,
+    ) -> usize {
+        let Some(ring) = &mut self.ring else { return 0 };
+        let (mut taken, mut bytes) = (0, 0);
+        while taken < asked {
+            let mut buffer = pool.take();
+            let area = buffer.receive_area(ETHERNET_LENGTH);
+            let Some(length) = ring.take(|frame| match frame {
+                RingFrame::Whole(frame) => area.get_mut(..frame.len()).map(|area| {
+                    area.copy_from_slice(frame);
+                    frame.len()
+                }),
+                RingFrame::Queued => match self.incoming.receive(&self.socket, std::iter::once(area)) {
+                    Ok(1) if !self.incoming.received(0).truncated => Some(self.incoming.received(0).length),
+                    _ => None,
+                },
+                RingFrame::Lost => None,
+            }) else {
+                pool.give(buffer);
+                break;
+            };
+            taken += 1;
+            let result = length.map(|length| buffer.received(length, ETHERNET_LENGTH));
+            bytes += length.unwrap_or(0);
+            match result {
+                Some(Ok(())) => batch.push(buffer),
+                Some(Err(_)) => {
+                    drops.count(DropReason::BadOffload);
+                    pool.give(buffer);
+                }
+                None => {
+                    drops.count(DropReason::ReceiveQueueFull);
+                    pool.give(buffer);
+                }
+            }
+        }
+        if taken > 0 {
+            self.limit.observe(taken, bytes);
+        }
+        taken
     }
 
     /// Takes over what was received, throws out what cannot be used, and returns how many bytes there were.

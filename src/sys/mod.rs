@@ -14,6 +14,7 @@ pub mod packet_socket;
 pub mod poll;
 pub mod prefetch;
 pub mod process;
+pub mod receive_ring;
 pub mod shared_words;
 pub mod slab;
 pub mod tun;

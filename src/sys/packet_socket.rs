@@ -5,8 +5,7 @@
 //! number the group's program returns, numbers being given in the order of joining. Because nobody listens before its
 //! filter is set, no frame is delivered twice while a group is being formed.
 //!
-//! What it does not do: rings (a ring adds latency on quiet lines), or bypass the queueing discipline (whoever shapes
-//! an interface wants it obeyed).
+//! What it does not do: bypass the queueing discipline (whoever shapes an interface wants it obeyed), or send by a ring.
 //!
 //! When the interface goes down, the socket reports `ENETDOWN` once and is quiet until it comes up again; when it is
 //! deleted, the socket is dead.
@@ -15,9 +14,14 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use super::bpf::Program;
+use super::receive_ring::{BLOCK_BYTES, PLACE_BYTES, ReceiveRing};
 use super::{check, check_count};
 
 /// From linux/if_packet.h; libc does not have them on every target.
+const PACKET_RX_RING: libc::c_int = 5;
+const PACKET_COPY_THRESH: libc::c_int = 7;
+const PACKET_VERSION: libc::c_int = 10;
+const TPACKET_V2: libc::c_int = 1;
 const PACKET_FANOUT: libc::c_int = 18;
 const PACKET_FANOUT_DATA: libc::c_int = 22;
 const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
@@ -63,6 +67,28 @@ impl PacketSocket {
         socket.set_option(libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SEND_BUFFER)?;
         socket.bind(interface_index, libc::ETH_P_ALL)?;
         Ok(socket)
+    }
+
+    /// Gives the socket a ring of `bytes` bytes, a multiple of 64 KiB, for what it receives from now on. Before it joins a
+    /// group.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn make_ring(&self, bytes: usize) -> io::Result<ReceiveRing> {
+        let number = |count: usize| u32::try_from(count).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
+        // struct tpacket_req: bytes of a block, blocks, bytes of a place, places.
+        let request =
+            [number(BLOCK_BYTES)?, number(bytes / BLOCK_BYTES)?, number(PLACE_BYTES)?, number(bytes / PLACE_BYTES)?];
+        self.set_option(libc::SOL_PACKET, PACKET_VERSION, TPACKET_V2)?;
+        // Any value: frames that are longer than a place are queued.
+        self.set_option(libc::SOL_PACKET, PACKET_COPY_THRESH, 1)?;
+        let length = libc::socklen_t::try_from(size_of_val(&request)).unwrap_or(0);
+        // SAFETY: `request` is readable and its length is given.
+        check(unsafe {
+            let value = (&raw const request).cast();
+            libc::setsockopt(self.0.as_raw_fd(), libc::SOL_PACKET, PACKET_RX_RING, value, length)
+        })?;
+        ReceiveRing::map(self.as_fd(), bytes)
     }
 
     /// A socket that sends frames as they are, without virtio header, and receives none.

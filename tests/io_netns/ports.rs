@@ -108,6 +108,62 @@ fn lan_port_takes_the_internet_and_leaves_the_rest() {
     assert_eq!(received[0].link_header().len(), ETHERNET_LENGTH);
 }
 
+/// Long packets do not fit into the ring's places and come another way.
+#[test]
+fn lan_port_receives_long_and_short_packets_whole_and_in_order() {
+    let link = Link::new();
+    let mut ports = link.near(|| open_lan(interface_index("port0"), 1, &[], None)).unwrap();
+    let mut far = link.far_ports(1);
+    let packet = |number: usize| {
+        let long = number % 3 == 1;
+        let mut segment = vec![0x9c, 0x40, 0x01, 0xbb];
+        segment.extend([0, 0, 0, 1, 0, 0, 0, 0, 5 << 4, 0x10, 0xff, 0xff, 0, 0, 0, 0]);
+        segment.resize(20 + if long { 20_000 + number } else { 100 + number }, number as u8);
+        (long, ipv4(6, FAR, Ipv4Addr::new(9, 9, 9, 9), &segment))
+    };
+    let (mut pool, drops) = (BufferPool::new(4), DropCounters::default());
+    let mut packets = Vec::new();
+    for (long, packet) in (0..30).map(packet) {
+        let mut sent = buffer(&packet);
+        if long {
+            sent.vnet.checksum = Checksum::Unfinished { start: 20, offset: 16 };
+            sent.vnet.segmentation = Segmentation::Tcp4 { size: 1448, ecn: false };
+        }
+        sent.header_length = 40;
+        packets.push(sent);
+    }
+    far[0].send(&mut packets, &mut pool, &drops);
+    let received = collect(&mut ports[0], 30);
+    assert!(DropReason::ALL.iter().all(|&reason| drops.value(reason) == 0));
+    for (number, received) in received.iter().enumerate() {
+        let (long, sent) = packet(number);
+        assert_eq!(received.packet(), sent, "{number}");
+        assert_eq!(received.vnet.segmentation.size().is_some(), long, "{number}");
+    }
+}
+
+#[test]
+fn lan_port_on_an_interface_that_goes_down_and_up_or_away_says_so() {
+    let link = Link::new();
+    let mut ports = link.near(|| open_lan(interface_index("port0"), 1, &[], None)).unwrap();
+    ip(&format!("-n {} link set port0 down", link.near));
+    let (mut pool, mut batch, drops) = (BufferPool::new(4), Vec::new(), DropCounters::default());
+    let error = ports[0].receive(&mut pool, &mut batch, &drops).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ENETDOWN));
+    ip(&format!("-n {} link set port0 up", link.near));
+    let internet = ipv4(17, FAR, Ipv4Addr::new(9, 9, 9, 9), &udp(4000, 54, b""));
+    let (sender, start) = (link.far_sender(), clock::monotonic());
+    while batch.is_empty() && clock::monotonic() - start < Duration::from_secs(5) {
+        let _ = sender.send(&frame(NEAR_MAC, 0x0800, &internet));
+        ports[0].receive(&mut pool, &mut batch, &drops).unwrap();
+    }
+    assert_eq!(destination_port(&batch[0]), 54);
+    ip(&format!("-n {} link del port0", link.near));
+    while ports[0].receive(&mut pool, &mut batch, &drops).is_ok() {
+        assert!(clock::monotonic() - start < Duration::from_secs(5), "it never says that it is dead");
+    }
+}
+
 #[test]
 fn sockets_keep_their_numbers_when_the_interface_goes_down_and_up() {
     let link = Link::new();
