@@ -5,7 +5,9 @@ use std::num::NonZeroU32;
 
 use potato::engine::{self, EngineConfig, Outbox, Settings, UplinkIdentity, Worker};
 use potato::flow::{Protocol, Timestamp};
-use potato::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId, owner_of_port};
+use potato::placement::{
+    Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId, owner_of_port,
+};
 use potato::wire::ipv4::NewHeader;
 use potato::wire::{MacAddress, PacketBuffer};
 
@@ -42,7 +44,7 @@ fn snapshot() -> Snapshot {
         external: Some(external(id)),
         mtu: 1500,
         weight: NonZeroU32::MIN,
-        next_hop: Some((MacAddress::default(), MacAddress::default())),
+        next_hop: Some(NextHop::Ethernet { gateway: MacAddress::default(), own: MacAddress::default() }),
         dhcp: DhcpAnswers::Unwanted,
     };
     let lan = Lan { id: LanId::TUN, interface: 1, link: LanLink::Tun, address: Ipv4Addr::new(10, 0, 0, 1), mtu: 1500 };

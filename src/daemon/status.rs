@@ -15,7 +15,7 @@ use crate::engine::counters::DropCounters;
 use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
 use crate::flow::{Protocol, Timestamp};
 use crate::link::dhcp::Client;
-use crate::placement::UplinkId;
+use crate::placement::{NextHop, UplinkId};
 
 /// Flows that are listed when nobody says how many.
 const DEFAULT_LIMIT: usize = 1_000;
@@ -86,7 +86,7 @@ pub(super) fn uplink(
         state: uplink.line.availability().name().to_owned(),
         address: uplink.addresses().map(|(address, _)| address.to_string()),
         gateway: uplink.addresses().map(|(_, gateway)| gateway.to_string()),
-        gateway_mac: uplink.line.next_hop().map(|(gateway, _)| gateway.to_string()),
+        gateway_mac: uplink.line.next_hop().and_then(NextHop::gateway).map(|mac| mac.to_string()),
         problem: uplink.problem(),
         taken_down_by: uplink.taken_down_by.clone(),
         lease: uplink.line.dhcp().and_then(|client| lease(client, now)),

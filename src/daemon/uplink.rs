@@ -13,7 +13,7 @@ use crate::host::Interface;
 use crate::io::FrameSender;
 use crate::link::dhcp::{Client, ClientEvent, Lease};
 use crate::link::{Cause, InterfaceStatus, Line, LineEvent};
-use crate::placement::{Availability, DhcpAnswers, Uplink, UplinkId};
+use crate::placement::{Availability, DhcpAnswers, NextHop, Uplink, UplinkId};
 
 /// An uplink.
 #[derive(Debug)]
@@ -141,7 +141,8 @@ impl UplinkState {
         let (uplink, interface) = (&self.config.name, &self.config.interface);
         match event {
             LineEvent::Changed { to: Availability::Usable, cause, .. } => {
-                let gateway_mac = self.line.next_hop().map(|(gateway, _)| gateway.to_string()).unwrap_or_default();
+                let gateway_mac =
+                    self.line.next_hop().and_then(NextHop::gateway).map(|mac| mac.to_string()).unwrap_or_default();
                 info!(%uplink, %interface, %cause, gateway_mac, "uplink is up");
             }
             LineEvent::Changed { from: Availability::Usable, to, cause } => {

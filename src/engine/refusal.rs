@@ -6,7 +6,7 @@ use super::outbox::{Egress, Outbox};
 use super::parse::{Content, Parsed};
 use super::worker::{Context, Worker};
 use crate::flow::Timestamp;
-use crate::placement::{Lan, LanId, LanLink, Uplink};
+use crate::placement::{Lan, LanId, LanLink, NextHop, Uplink};
 use crate::wire::buffer::{ETHERNET_LENGTH, ETHERTYPE_IPV4};
 use crate::wire::icmp::{self, ErrorKind};
 use crate::wire::{MacAddress, PacketBuffer};
@@ -19,10 +19,12 @@ pub(super) fn write_lan_header(packet: &mut PacketBuffer, lan: &Lan, host: MacAd
     }
 }
 
-/// The Ethernet header of a packet for an uplink's gateway; `false` while the gateway is not known.
+/// The link header of a packet for an uplink's gateway; `false` while the gateway is not known.
 pub(super) fn write_uplink_header(packet: &mut PacketBuffer, uplink: &Uplink) -> bool {
-    let Some((gateway, own)) = uplink.next_hop else { return false };
-    packet.set_link_header(&ethernet_header(gateway, own));
+    match uplink.next_hop {
+        Some(NextHop::Ethernet { gateway, own }) => packet.set_link_header(&ethernet_header(gateway, own)),
+        None => return false,
+    }
     true
 }
 

@@ -23,7 +23,7 @@ use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND};
 use crate::flow::tcp::Windows;
 use crate::flow::{FlowId, FlowV4, Protocol, Timestamp};
-use crate::placement::{Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
+use crate::placement::{Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::{ETHERNET_LENGTH, ETHERTYPE_IPV4};
 use table::{Action, CHANGES_PORT, COUNTS_HOP, Key, LEAVES_BY_TUN, Place, Seen, ShortcutTable};
 
@@ -296,7 +296,7 @@ struct Leave {
 
 impl Leave {
     fn by_uplink(uplink: &Uplink) -> Option<Self> {
-        let (gateway, own) = uplink.next_hop?;
+        let NextHop::Ethernet { gateway, own } = uplink.next_hop?;
         Some(Self { egress: uplink.interface?, flags: 0, redirection: 0, link_header: link_header(gateway.0, own.0) })
     }
 

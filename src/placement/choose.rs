@@ -56,7 +56,7 @@ pub fn choose(uplinks: &[Uplink], load: &Load) -> Option<UplinkId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::placement::uplink::DhcpAnswers;
+    use crate::placement::uplink::{DhcpAnswers, NextHop};
     use crate::wire::MacAddress;
     use std::net::Ipv4Addr;
     use std::num::NonZeroU32;
@@ -70,7 +70,7 @@ mod tests {
             external: Some(Ipv4Addr::new(10, 77, id, 2)),
             mtu: 1500,
             weight: NonZeroU32::new(weight).unwrap(),
-            next_hop: Some((MacAddress::default(), MacAddress::default())),
+            next_hop: Some(NextHop::Ethernet { gateway: MacAddress::default(), own: MacAddress::default() }),
             dhcp: DhcpAnswers::Unwanted,
         }
     }

@@ -82,6 +82,12 @@ pub enum Availability {
     NoCarrier,
     /// It has no address, or its gateway has not answered ARP (yet).
     Unresolved,
+    /// It has an address and a gateway, and is not known to work yet.
+    Testing,
+    /// It has an address and a gateway, and does not carry traffic as it should.
+    Lame,
+    /// It works, and waits until no other line does.
+    Standby,
     /// Somebody has taken it down by hand: the flows that it has go on.
     Down,
 }
@@ -95,7 +101,32 @@ impl Availability {
             Self::Missing => "missing",
             Self::NoCarrier => "no-carrier",
             Self::Unresolved => "connecting",
+            Self::Testing => "testing",
+            Self::Lame => "lame",
+            Self::Standby => "standby",
             Self::Down => "down",
+        }
+    }
+}
+
+/// How packets reach an uplink's gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextHop {
+    /// By Ethernet.
+    Ethernet {
+        /// The gateway's address.
+        gateway: MacAddress,
+        /// Ours.
+        own: MacAddress,
+    },
+}
+
+impl NextHop {
+    /// The gateway's Ethernet address, where it has one.
+    #[must_use]
+    pub const fn gateway(self) -> Option<MacAddress> {
+        match self {
+            Self::Ethernet { gateway, .. } => Some(gateway),
         }
     }
 }
@@ -127,8 +158,8 @@ pub struct Uplink {
     pub mtu: u16,
     /// Its share of new flows, relative to the others.
     pub weight: NonZeroU32,
-    /// The Ethernet header that sends a packet to the gateway, without the EtherType: destination, source.
-    pub next_hop: Option<(MacAddress, MacAddress)>,
+    /// What sends a packet to the gateway; `None` while that is not known.
+    pub next_hop: Option<NextHop>,
     /// What becomes of DHCP messages that come by it.
     pub dhcp: DhcpAnswers,
 }

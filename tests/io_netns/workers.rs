@@ -15,7 +15,7 @@ use potato::engine::worker::Settings;
 use potato::engine::{DropReason, FlowFilter, persist};
 use potato::flow::Timestamp;
 use potato::io::{FrameSender, PacketPort, Workers, open_lan};
-use potato::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
+use potato::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
 use potato::sys::clock;
 use potato::wire::{MacAddress, PacketBuffer};
 use tokio::sync::mpsc;
@@ -52,7 +52,7 @@ fn snapshot() -> Snapshot {
             external: Some(EXTERNAL),
             mtu: 1500,
             weight: NonZeroU32::MIN,
-            next_hop: Some((MacAddress(FAR_MAC), MacAddress(NEAR_MAC))),
+            next_hop: Some(NextHop::Ethernet { gateway: MacAddress(FAR_MAC), own: MacAddress(NEAR_MAC) }),
             dhcp: DhcpAnswers::Unwanted,
         }],
         lans: vec![Some(lan(LanId::TUN, LanLink::Tun)), Some(lan(LAN, LanLink::Ethernet(MacAddress(NEAR_MAC))))],

@@ -17,7 +17,7 @@ use etherparse::PacketBuilder;
 use potato::engine::shortcut::table::{self, ShortcutTable};
 use potato::engine::{self, Egress, EngineConfig, Filtering, Outbox, Settings, UplinkIdentity, Worker};
 use potato::flow::{Protocol, Timestamp};
-use potato::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
+use potato::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
 use potato::sys::shared_words::SharedWords;
 use potato::wire::{MacAddress, PacketBuffer, VnetHeader};
 
@@ -81,7 +81,7 @@ pub fn snapshot(uplinks: u8) -> Snapshot {
         external: Some(external(id)),
         mtu: 1_500,
         weight: NonZeroU32::MIN,
-        next_hop: Some((GATEWAY, ROUTER)),
+        next_hop: Some(NextHop::Ethernet { gateway: GATEWAY, own: ROUTER }),
         dhcp: DhcpAnswers::Unwanted,
     };
     let lan =

@@ -14,7 +14,7 @@ use etherparse::PacketBuilder;
 
 use super::*;
 use crate::flow::Timestamp;
-use crate::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
+use crate::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
 use crate::wire::{Ipv4, MacAddress, PacketBuffer, Tcp, Udp, VnetHeader};
 
 const HOST_A: Ipv4Addr = Ipv4Addr::new(192, 168, 10, 20);
@@ -100,7 +100,10 @@ fn uplink(id: u8) -> Uplink {
         external: Some(Ipv4Addr::new(10, 77, id, 2)),
         mtu: 1500,
         weight: NonZeroU32::MIN,
-        next_hop: Some((MacAddress([2, 0, 0, 1, id, 1]), MacAddress([2, 0, 0, 1, id, 2]))),
+        next_hop: Some(NextHop::Ethernet {
+            gateway: MacAddress([2, 0, 0, 1, id, 1]),
+            own: MacAddress([2, 0, 0, 1, id, 2]),
+        }),
         dhcp: DhcpAnswers::Unwanted,
     }
 }

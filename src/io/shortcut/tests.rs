@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::{self, EngineConfig, FlowFilter, FlowListing, Outbox, Settings, UplinkIdentity, Worker};
 use crate::flow::Timestamp;
-use crate::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, Snapshot, Uplink, UplinkId};
+use crate::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
 use crate::sys::clock;
 use crate::wire::{MacAddress, PacketBuffer};
 
@@ -45,7 +45,7 @@ fn snapshot(lan: LanLink) -> Snapshot {
             external: Some(EXTERNAL),
             mtu: 1300,
             weight: NonZeroU32::MIN,
-            next_hop: Some((GATEWAY_MAC, OWN_MAC)),
+            next_hop: Some(NextHop::Ethernet { gateway: GATEWAY_MAC, own: OWN_MAC }),
             dhcp: DhcpAnswers::Unwanted,
         }],
         lans: lans.into_iter().map(lan).collect(),
