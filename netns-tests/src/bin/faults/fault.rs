@@ -100,11 +100,10 @@ impl Fault {
             Self::BlackHole => filter(lab, &[&drop_towards_internet("10.77.1.1"), &drop_towards_us("10.77.1.1", "")]),
             Self::BlackHoleOneWay => filter(lab, &[&drop_towards_us("10.77.1.1", "")]),
             // Nothing at all comes or goes, ARP neither, and the carrier stands.
-            Self::GatewaySilent => internet.tc(&[
-                "qdisc add dev isp1 clsact".to_owned(),
-                "filter add dev isp1 ingress matchall action drop".to_owned(),
-                "filter add dev isp1 egress matchall action drop".to_owned(),
-            ]),
+            Self::GatewaySilent => {
+                filter(lab, &[&drop_towards_internet("0.0.0.0"), &drop_towards_us("0.0.0.0", "")])?;
+                internet.ip(&["link set isp1 arp off".to_owned()])
+            }
             Self::GatewayMacChanged => internet.ip(&["link set isp1 address 02:00:5e:77:01:99".to_owned()]),
             Self::Deleted => lab.delete_uplink(1),
             Self::Renamed => rename(lab, "wan1", "stick"),
@@ -127,7 +126,10 @@ impl Fault {
             Self::BlackHole | Self::BlackHoleOneWay | Self::Lossy => {
                 internet.exec("nft", &["delete", "table", "ip", "fault"]).map(drop)
             }
-            Self::GatewaySilent => internet.tc(&["qdisc delete dev isp1 clsact".to_owned()]),
+            Self::GatewaySilent => {
+                internet.ip(&["link set isp1 arp on".to_owned()])?;
+                internet.exec("nft", &["delete", "table", "ip", "fault"]).map(drop)
+            }
             Self::Deleted => lab.remake_uplink(1),
             Self::Renamed => rename(lab, "stick", "wan1"),
             Self::AllLinesGone => internet.ip(&each_line("link set isp{} up", self.lines())),
