@@ -20,7 +20,7 @@ pub use potato::demo::lab::{
     Addressing, Capture, FarEnd, Lab, LabError, LabOptions, NAME_SERVER, Namespace, Offloads, ROUTER_ADDRESS, SERVER,
     UplinkOptions, host_address,
 };
-pub use world::{World, binary};
+pub use world::{World, beside, binary};
 
 use std::fmt::Display;
 

@@ -185,6 +185,15 @@ pub fn lab(options: LabOptions) -> Lab {
     Lab::build(options).must()
 }
 
+/// The router's program beside this one, for programs that stand in `target/<profile>` themselves.
+///
+/// # Errors
+/// When it is not there.
+pub fn beside() -> std::io::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("potato");
+    path.metadata().map(|_| path)
+}
+
 /// The program under test: `POTATO_BINARY`, or what Cargo has built beside the tests.
 ///
 /// # Panics

@@ -65,7 +65,8 @@ pub(super) fn configuration(directory: &Path, options: &LabOptions, capture: Cap
                 Addressing::Dhcp => "kind = \"dhcp\"\n".to_owned(),
             },
         );
-        for (key, mbit) in [("download", uplink.download_mbit), ("upload", uplink.upload_mbit)] {
+        let rates = [("download", uplink.download_mbit), ("upload", uplink.upload_mbit)];
+        for (key, mbit) in rates.into_iter().filter(|_| options.tell_rates) {
             text += &mbit.map_or_else(String::new, |mbit| format!("{key} = \"{mbit}mbit\"\n"));
         }
     }

@@ -95,6 +95,8 @@ pub struct LabOptions {
     pub workers: Option<u8>,
     /// Whether the router lets the kernel carry busy flows.
     pub shortcut: bool,
+    /// Whether the router is told the rates of its uplinks.
+    pub tell_rates: bool,
 }
 
 impl LabOptions {
@@ -108,6 +110,7 @@ impl LabOptions {
             internet_offloads: Offloads::On,
             workers: None,
             shortcut: true,
+            tell_rates: true,
         }
     }
 }

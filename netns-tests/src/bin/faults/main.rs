@@ -109,9 +109,7 @@ fn start_router(lab: &Lab) -> Result<Router, LabError> {
 
 /// The router's program, which stands beside this one.
 fn program() -> Result<PathBuf, LabError> {
-    let beside = std::env::current_exe().map(|path| path.with_file_name("potato"));
-    let found = beside.and_then(|path| path.metadata().map(|_| path));
-    found.map_err(|source| LabError::Io {
+    netns_tests::beside().map_err(|source| LabError::Io {
         action: "finding `potato` beside this program (build the whole workspace)".to_owned(),
         source,
     })

@@ -1,0 +1,162 @@
+//! An office at work, beside the kernel: sixty hosts download what people download, over lines of different speeds, and how
+//! much longer each download took than it would have taken alone on the fastest line is printed as a table.
+//!
+//! ```text
+//!  h1 .21 --+                                    wan1..4 -- 20 Mbit/s --+
+//!  ...      +-- [lan] -- lan0 192.168.10.1 [router] wan5 -- 10 Mbit/s --[internet] 203.0.113.1: a web server
+//!  h60 .80 -+                                    wan6    --  5 Mbit/s --+
+//! ```
+//!
+//! Downloads begin at random (Poisson) and their sizes have a heavy tail (Pareto, alpha 1.3, mean 200 kB, cut to 4 kB to 20 MB). Both
+//! routers get the same downloads in the same order. The kernel chooses at random with correct weights. Nothing is asserted.
+
+mod arrivals;
+mod kernel;
+mod office;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use netns_tests::{Capture, Lab, LabError, LabOptions, SERVER};
+use potato::demo::lab::remove_on_signals;
+use potato::demo::server::Servers;
+
+use arrivals::Arrivals;
+use office::{Alone, Office};
+use report::Report;
+
+/// Rates of the lines towards the LAN, in Mbit/s.
+const LINES: [u32; 6] = [20, 20, 20, 20, 10, 5];
+/// LAN hosts.
+const HOSTS: u8 = 60;
+
+/// Downloads of an office over unequal lines, Potato against the kernel with correct weights. Needs root, and
+/// `cargo build --release --workspace` before.
+#[derive(Parser, Debug)]
+struct Arguments {
+    /// Shares of the lines' sum that are asked for, in percent.
+    #[arg(long, value_delimiter = ',', default_value = "50,80,95")]
+    loads: Vec<u32>,
+    /// How long downloads begin, for each load, router and round.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// How often everything is measured; rounds differ in their downloads.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Potato does not know the lines' rates and must learn them.
+    #[arg(long)]
+    learned: bool,
+}
+
+/// Who routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contender {
+    Kernel,
+    Potato,
+}
+
+impl Contender {
+    const BOTH: [Self; 2] = [Self::Kernel, Self::Potato];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Potato => "potato",
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    remove_on_signals();
+    match measure(&arguments) {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("workload: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> Result<Report, LabError> {
+    let alone = calibrate()?;
+    let mut report = Report::default();
+    for &load in &arguments.loads {
+        for round in 0..arguments.rounds {
+            let mut order = Contender::BOTH;
+            order.rotate_left(round as usize % Contender::BOTH.len());
+            for contender in order {
+                let downloads = Arrivals::new(load, LINES.iter().sum(), HOSTS, round);
+                let slowdowns = take_turn(contender, arguments, downloads, &alone)?;
+                eprintln!("{load} %, round {}, {}: {}", round + 1, contender.name(), report::summary(&slowdowns));
+                report.add(load, contender, slowdowns);
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// One router carries one office for a while; how much longer each download took than alone.
+fn take_turn(
+    contender: Contender,
+    arguments: &Arguments,
+    downloads: Arrivals,
+    alone: &Alone,
+) -> Result<Vec<f64>, LabError> {
+    let lab = lab(arguments.learned)?;
+    let _servers = Servers::start(lab.internet())?;
+    let _router = match contender {
+        Contender::Kernel => {
+            kernel::set_up(&lab, &LINES)?;
+            None
+        }
+        Contender::Potato => Some(lab.start_router(&program()?, Capture::Auto)?),
+    };
+    let office = Office::new(&lab, HOSTS);
+    office.wait_for(SERVER)?;
+    let done = office.work(downloads, Duration::from_secs(arguments.seconds))?;
+    Ok(done.iter().map(|download| alone.slowdown(*download)).collect())
+}
+
+/// How long downloads take that are alone on the fastest line.
+fn calibrate() -> Result<Alone, LabError> {
+    let lab = lab(false)?;
+    let _servers = Servers::start(lab.internet())?;
+    kernel::set_up(&lab, &LINES[..1])?;
+    let office = Office::new(&lab, 1);
+    office.wait_for(SERVER)?;
+    let alone = office.alone()?;
+    eprintln!("alone: {alone}");
+    Ok(alone)
+}
+
+fn lab(rates_are_unknown: bool) -> Result<Lab, LabError> {
+    let mut options = LabOptions::new(HOSTS, LINES.len() as u8);
+    for (uplink, rate) in options.uplinks.iter_mut().zip(LINES) {
+        uplink.download_mbit = Some(rate);
+    }
+    options.tell_rates = !rates_are_unknown;
+    let lab = Lab::build(options)?;
+    // What most servers use, whatever this machine prefers.
+    let route = |line| {
+        format!(
+            "route replace 10.77.{line}.0/24 dev isp{line} proto kernel scope link src 10.77.{line}.1 congctl cubic"
+        )
+    };
+    lab.internet().ip(&(1..=LINES.len()).map(route).collect::<Vec<_>>())?;
+    Ok(lab)
+}
+
+/// The router's program, which stands beside this one.
+fn program() -> Result<PathBuf, LabError> {
+    netns_tests::beside().map_err(|source| LabError::Io {
+        action: "finding `potato` beside this program (build the whole workspace)".to_owned(),
+        source,
+    })
+}
