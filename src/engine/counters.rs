@@ -70,6 +70,14 @@ pub struct UplinkCounters {
     pub in_bytes: Counter,
     /// Flows that live on the uplink now.
     pub flows: Counter,
+    /// Connections ended because the line was lost, whose host got a reset.
+    pub flows_reset: Counter,
+    /// Datagram flows ended because the line was lost, whose host got an error.
+    pub flows_told: Counter,
+    /// SYNs that this line has not answered, and that went out by another.
+    pub syn_rescued: Counter,
+    /// Flows that went on over another line.
+    pub flows_moved: Counter,
     /// Packets received on the uplink, or bound for it, and not forwarded.
     pub drops: DropCounters,
 }

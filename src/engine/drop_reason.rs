@@ -56,6 +56,8 @@ drop_reasons! {
     NoUplink = "no_uplink",
     /// Its flow's uplink has no carrier, no address or no gateway now.
     UplinkDown = "uplink_down",
+    /// Its connection was ended when its line was lost; a host that did not know is told once more.
+    LineLost = "line_lost",
     /// No external port is free; the sender was told (RFC 5508 REQ-8).
     NoPort = "no_port",
     /// The flow table is full.

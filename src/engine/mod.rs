@@ -9,6 +9,7 @@ mod busy;
 pub mod counters;
 pub mod drop_reason;
 mod error_budget;
+mod failover;
 mod forget;
 mod hop;
 mod icmp_error;
@@ -27,8 +28,9 @@ pub mod worker;
 
 pub use counters::{Counter, UplinkCounters, WorkerCounters};
 pub use drop_reason::DropReason;
+pub use failover::{FailOverPage, FailOverStep};
 pub use listing::{FlowFilter, FlowListing, FlowPage, FlowState};
 pub use outbox::{Egress, Handoff, Ingress, Outbox};
 pub use persist::{EngineConfig, EngineError, FlowAddresses, UplinkIdentity, open, open_with_addresses};
 pub use shortcut::table::ShortcutTable;
-pub use worker::{Filtering, Settings, Worker};
+pub use worker::{Filtering, MAX_MOVABLE_PORTS, MovablePorts, Settings, Worker};

@@ -10,7 +10,7 @@ use super::refusal::{is_one_host, write_uplink_header};
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, Tick};
-use crate::flow::tcp::{TcpState, TcpTracker};
+use crate::flow::tcp::TcpTracker;
 use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
 use crate::nat::Mapping;
 use crate::nat::translate::{self, Transport};
@@ -69,7 +69,7 @@ impl Worker {
         let flow = FlowPacket { key, parsed, segment };
 
         // 3. Look the flow up; 4. or make it.
-        let known = self.find_live(context, &key).filter(|&id| !self.is_left_behind(context, id, segment));
+        let known = self.find_live(context, &key).filter(|&id| !self.is_left_behind(context, id, &flow));
         let id = match known.map_or_else(|| self.open_outbound(context, &flow), Ok) {
             Ok(id) => id,
             Err(reason) => {
@@ -81,7 +81,9 @@ impl Worker {
         // 5. Follow it.
         let uplink_id = UplinkId(self.table.record(id).body.uplink);
         let Some((uplink, external)) = usable(context.snapshot, uplink_id) else {
-            return Verdict::Drop(DropReason::UplinkDown);
+            let reason = self.reason_when_down(id);
+            self.explain_refusal(context, lan, reason, (packet, parsed), out);
+            return Verdict::Drop(reason);
         };
         if parsed.longest_piece(packet.vnet.segmentation) > usize::from(uplink.mtu) && !may_cut(packet, parsed) {
             let kind = ErrorKind::FragmentationNeeded { mtu: uplink.mtu };
@@ -89,6 +91,7 @@ impl Worker {
             return Verdict::Drop(DropReason::TooBig);
         }
         if let Err(reason) = self.follow_outbound(context, id, lan, &flow, packet) {
+            self.explain_refusal(context, lan, reason, (packet, parsed), out);
             return Verdict::Drop(reason);
         }
 
@@ -106,21 +109,6 @@ impl Worker {
             return Verdict::Drop(DropReason::UplinkDown);
         }
         finish(packet, parsed, uplink.mtu, Egress::Uplink(uplink_id), out)
-    }
-
-    /// Whether a SYN finds the record of a connection that is over, on a line that takes no new ones: the record is
-    /// forgotten, and the new connection gets a line like any other.
-    fn is_left_behind(&mut self, context: Context<'_>, id: FlowId, segment: Option<&TcpSegment>) -> bool {
-        if !segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN)) {
-            return false;
-        }
-        let body = &self.table.record(id).body;
-        let is_over = matches!(body.tcp.state(), TcpState::TimeWait | TcpState::Reset);
-        let takes_more = context.snapshot.uplink(UplinkId(body.uplink)).is_some_and(is_eligible);
-        if is_over && !takes_more {
-            self.end_flow(context.now, id);
-        }
-        is_over && !takes_more
     }
 
     /// Makes a flow for the first packet of a connection: an uplink, a mapping, a record.
@@ -206,6 +194,7 @@ impl Worker {
             // RFC 5508 REQ-8: no port left: ICMP type 3 code 13.
             DropReason::NoPort | DropReason::TableFull => ErrorKind::AdministrativelyProhibited,
             DropReason::NoUplink => ErrorKind::NetworkUnreachable,
+            DropReason::LineLost => return self.answer_with_reset(context, lan, refused, out),
             _ => return,
         };
         self.refuse_host(context, lan, refused, kind, out);

@@ -21,7 +21,7 @@ use super::shortcut::table::ShortcutTable;
 use super::worker::{Parts, Settings, Worker, mapping_of};
 use crate::flow::hash::HashKey;
 use crate::flow::record::{FLAG_SHORTCUT, Tick};
-use crate::flow::{FlowTable, FlowV4, Timestamp};
+use crate::flow::{FlowTable, FlowV4, TcpState, Timestamp};
 use crate::nat::{Mappings, PortSlice};
 use crate::placement::{Load, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
 use crate::sys::mapped::{MappedFile, REGION_ALIGNMENT, Region};
@@ -316,7 +316,10 @@ impl Worker {
             record.body.tcp.forget_windows();
         }
         let (Some(key), Some(mapping)) = (record.key(), mapping_of(&record)) else { return };
-        let is_ours = mapping.uplink.index() < MAX_UPLINKS
+        // Whom we have told, we need not tell again: its host has had the time of a restart to ask.
+        let is_over = record.body.tcp.state() == TcpState::Aborted;
+        let is_ours = !is_over
+            && mapping.uplink.index() < MAX_UPLINKS
             && owner_of_port(mapping.external_port, self.workers) == self.id
             && self.table.find(&key).is_none();
         if is_ours && self.mappings.restore(mapping, key.internal) {

@@ -78,7 +78,7 @@ impl Worker {
         }
     }
 
-    fn spend_error(&mut self, now: Timestamp) -> bool {
+    pub(super) fn spend_error(&mut self, now: Timestamp) -> bool {
         let can = self.errors.spend(now);
         if !can {
             self.counters.errors_suppressed.add(1);

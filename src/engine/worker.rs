@@ -1,18 +1,20 @@
 //! The worker: its state, the loops over batches, and what both directions share.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::counters::WorkerCounters;
 use super::drop_reason::DropReason;
 use super::error_budget::ErrorBudget;
+use super::failover::pending::Moves;
 use super::listing::{FlowFilter, FlowListing, FlowPage, FlowState};
 use super::outbox::{Egress, Handoff, Ingress, Outbox};
 use super::parse::{self, Content, Ports, Way};
 use super::shortcut::Shortcuts;
 use crate::flow::direction::Direction;
 use crate::flow::fragment::{FragmentCache, FragmentKey, Later, PieceRange};
-use crate::flow::record::{FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, Tick};
+use crate::flow::record::{FLAG_INBOUND, FLAG_REPLIED, FLAG_RESCUED, FLAG_RESCUED_AGAIN, FLAG_SHORTCUT, Tick};
 use crate::flow::tcp::{TcpState, TcpTracker, TcpVerdict};
 use crate::flow::{Endpoint, FlowId, FlowKey, FlowTable, FlowV4, Protocol, Timestamp, timeouts};
 use crate::nat::{Ending, Mapping, Mappings};
@@ -37,11 +39,38 @@ pub enum Filtering {
     EndpointIndependent,
 }
 
+/// Most ports that can be set as movable.
+pub const MAX_MOVABLE_PORTS: usize = 16;
+
+/// Ports of protocols over UDP that bear another address amid a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MovablePorts([u16; MAX_MOVABLE_PORTS]);
+
+impl MovablePorts {
+    /// The first [`MAX_MOVABLE_PORTS`] of `ports`.
+    #[must_use]
+    pub fn new(ports: impl IntoIterator<Item = NonZeroU16>) -> Self {
+        let mut movable = Self::default();
+        for (place, port) in movable.0.iter_mut().zip(ports) {
+            *place = port.get();
+        }
+        movable
+    }
+
+    /// Whether a far end's port is one of them.
+    #[must_use]
+    pub fn contains(self, port: u16) -> bool {
+        port != 0 && self.0.contains(&port)
+    }
+}
+
 /// What an operator can set about the engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Who may send to an open port from outside.
     pub filtering: Filtering,
+    /// Which flows go on over another line when theirs is lost.
+    pub movable: MovablePorts,
 }
 
 /// One worker's share of the router: its flows, its ports, its counters.
@@ -56,6 +85,7 @@ pub struct Worker {
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) errors: ErrorBudget,
     pub(super) shortcuts: Option<Shortcuts>,
+    pub(super) moves: Moves,
     fragments: FragmentCache,
     next_sweep: Timestamp,
 }
@@ -116,6 +146,7 @@ impl Worker {
             counters: Arc::default(),
             errors: ErrorBudget::default(),
             shortcuts: parts.shortcuts,
+            moves: Moves::default(),
             fragments: FragmentCache::new(),
             next_sweep: Timestamp::default(),
         }
@@ -278,7 +309,7 @@ impl Worker {
             TcpVerdict::Forward => Ok(record.body.tcp.timeout()),
             TcpVerdict::Reopen => {
                 record.body.tcp = TcpTracker::open(segment, false).ok_or(DropReason::TcpNoConnection)?;
-                record.body.flags &= !(FLAG_REPLIED | FLAG_INBOUND);
+                record.body.flags &= !(FLAG_REPLIED | FLAG_INBOUND | FLAG_RESCUED | FLAG_RESCUED_AGAIN);
                 if direction == Direction::Reply {
                     record.body.flags |= FLAG_INBOUND;
                 }
@@ -286,6 +317,7 @@ impl Worker {
             }
             TcpVerdict::OutOfWindow => Err(DropReason::TcpOutOfWindow),
             TcpVerdict::BadState => Err(DropReason::TcpNoConnection),
+            TcpVerdict::Aborted => Err(DropReason::LineLost),
         }
     }
 
@@ -293,11 +325,23 @@ impl Worker {
     pub(super) fn add_flow(&mut self, record: FlowV4, mapping: Mapping) -> Result<FlowId, DropReason> {
         let id = self.table.insert(record).ok_or(DropReason::TableFull)?;
         self.mappings.add_flow(mapping);
-        self.load.add(mapping.uplink);
-        self.counters.uplink(mapping.uplink).flows.add(1);
-        self.counters.flows.add(1);
+        self.count(mapping.uplink);
         self.counters.flows_created.add(1);
         Ok(id)
+    }
+
+    /// Counts a flow of an uplink.
+    pub(super) fn count(&self, uplink: UplinkId) {
+        self.load.add(uplink);
+        self.counters.uplink(uplink).flows.add(1);
+        self.counters.flows.add(1);
+    }
+
+    /// Counts that an uplink has a flow less.
+    pub(super) fn uncount(&self, uplink: UplinkId) {
+        self.load.remove(uplink);
+        self.counters.uplink(uplink).flows.subtract(1);
+        self.counters.flows.subtract(1);
     }
 
     /// Forgets a flow.
@@ -312,9 +356,9 @@ impl Worker {
             _ => Ending::Silent,
         };
         self.mappings.remove_flow(now, mapping, ending);
-        self.load.remove(mapping.uplink);
-        self.counters.uplink(mapping.uplink).flows.subtract(1);
-        self.counters.flows.subtract(1);
+        if record.body.tcp.state() != TcpState::Aborted {
+            self.uncount(mapping.uplink);
+        }
     }
 
     /// Finds a live flow. One that has expired is forgotten here and now.
@@ -350,12 +394,12 @@ impl Worker {
         }
     }
 
-    /// When [`Self::handle_timeout`] wants to be called; `None`: when something has happened, not before.
+    /// When [`Self::handle_timeout`] or [`Self::review_moves`] wants to be called; `None`: when something has happened, not before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let has_work = !self.table.is_empty() || !self.mappings.is_empty() || !self.fragments.is_empty();
         let visit = self.shortcuts.as_ref().and_then(Shortcuts::poll_timeout);
-        has_work.then_some(self.next_sweep).into_iter().chain(visit).min()
+        has_work.then_some(self.next_sweep).into_iter().chain(visit).chain(self.moves.poll_timeout()).min()
     }
 
     /// Up to a page of the flows that match, from `cursor` on (0 at first, then [`FlowPage::next`]).
@@ -368,7 +412,7 @@ impl Worker {
                 page.next = Some(at);
                 break;
             }
-            if record.body.expires > tick {
+            if record.body.expires > tick && record.body.tcp.state() != TcpState::Aborted {
                 page.flows.extend(list(now, snapshot, record).filter(|flow| is_wanted(filter, flow)));
             }
         }
@@ -436,7 +480,7 @@ fn state_of(record: &FlowV4) -> FlowState {
             TcpState::Established => FlowState::Established,
             TcpState::HalfClosed | TcpState::Closing => FlowState::Closing,
             TcpState::TimeWait => FlowState::TimeWait,
-            TcpState::Reset => FlowState::Reset,
+            TcpState::Reset | TcpState::Aborted => FlowState::Reset,
         }
     } else if record.has(FLAG_REPLIED) {
         FlowState::Established

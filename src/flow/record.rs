@@ -131,6 +131,10 @@ pub const FLAG_HAIRPIN: u8 = 2;
 pub const FLAG_INBOUND: u8 = 4;
 /// The kernel may have forwarded packets that the record knows nothing of yet.
 pub const FLAG_SHORTCUT: u8 = 8;
+/// Its SYN was not answered and has gone out by another line.
+pub const FLAG_RESCUED: u8 = 16;
+/// And once more.
+pub const FLAG_RESCUED_AGAIN: u8 = 32;
 
 /// An IPv4 flow.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -5,6 +5,7 @@
 //!  Fresh ---------> SynSent -------> SynReceived -----> Established ---> HalfClosed ---> Closing -------> TimeWait
 //!                      | SYN from the other side  ^ both have answered
 //!                      +----> SimultaneousOpen ---+       any of them: RST at the exact sequence number ---> Reset
+//!                                                         any of them: ended by us ---> Aborted
 //! ```
 //!
 //! A segment moves the state only when it fits the windows that both sides have offered (see `side`), so nobody who
@@ -44,6 +45,9 @@ const ESTABLISHED: Duration = Duration::from_secs(7_440);
 const TRANSITORY: Duration = Duration::from_secs(240);
 /// RFC 7857 section 2.2: one that was reset, for 4 minutes.
 const AFTER_RESET: Duration = Duration::from_secs(240);
+/// One that we have ended is remembered, to tell a host that did not hear it: for about as long as hosts send again what
+/// nobody acknowledges (Linux gives up after 15 minutes).
+const AFTER_ABORT: Duration = Duration::from_secs(900);
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,11 +73,13 @@ pub enum TcpState {
     TimeWait = 8,
     /// Reset. Leaves by: data -> the state before; a SYN -> the caller makes a new flow.
     Reset = 9,
+    /// We have ended it, for its line is lost. Leaves by: a new SYN -> the caller makes a new flow.
+    Aborted = 10,
 }
 
 impl TcpState {
     /// All of them, at their number.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Fresh,
         Self::SynSent,
         Self::SimultaneousOpen,
@@ -84,6 +90,7 @@ impl TcpState {
         Self::Closing,
         Self::TimeWait,
         Self::Reset,
+        Self::Aborted,
     ];
 
     /// How long the flow is remembered after its last segment.
@@ -92,6 +99,7 @@ impl TcpState {
         match self {
             Self::Established | Self::HalfClosed => ESTABLISHED,
             Self::Reset => AFTER_RESET,
+            Self::Aborted => AFTER_ABORT,
             _ => TRANSITORY,
         }
     }
@@ -108,6 +116,19 @@ pub enum TcpVerdict {
     OutOfWindow,
     /// It makes no sense in this state, or its flags make none at all.
     BadState,
+    /// We have ended the connection; its sender does not know.
+    Aborted,
+}
+
+/// What a reset must say for one end of a connection to believe it (RFC 5961 section 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResetNumbers {
+    /// What that end expects next, by the last acknowledgement that it has sent.
+    pub sequence: u32,
+    /// What it expects next if all that was sent to it has arrived: it may not have acknowledged that yet.
+    pub newest_sequence: u32,
+    /// What it has sent up to now.
+    pub acknowledgement: u32,
 }
 
 /// The tracker of one connection: plain data of fixed size, to lie in a flow record. All zero is a fresh one.
@@ -252,6 +273,25 @@ impl TcpTracker {
         self.adrift = 1;
     }
 
+    /// Ends the connection, and says how to tell the end that sends in `direction`.
+    pub fn abort(&mut self, direction: Direction) -> ResetNumbers {
+        let (receiver, peer) = self.pair(direction);
+        let numbers =
+            ResetNumbers { sequence: receiver.acknowledged, newest_sequence: peer.end, acknowledgement: receiver.end };
+        (self.adrift, self.second_syn) = (0, SecondSyn::default());
+        self.enter(TcpState::Aborted);
+        numbers
+    }
+
+    /// Whether this SYN is that of the connection, sent once more because nobody has answered.
+    #[must_use]
+    pub fn is_unanswered_syn(&self, segment: &TcpSegment) -> bool {
+        self.state() == TcpState::SynSent
+            && segment.is_syn()
+            && !segment.is_acknowledging()
+            && self.is_first_syn(segment)
+    }
+
     /// Where the connection is. A record that holds no state that we know counts as reset.
     #[must_use]
     pub fn state(&self) -> TcpState {
@@ -281,6 +321,7 @@ impl TcpTracker {
             }
             (TcpState::SynSent, Direction::Reply) => self.cross(segment),
             (TcpState::Reset, _) | (TcpState::PickedUp, Direction::Original) => return TcpVerdict::Reopen,
+            (TcpState::Aborted, _) => return TcpVerdict::Aborted,
             // RFC 6191: a new connection counts on from the old one. Anything before may be a late duplicate.
             (TcpState::TimeWait, _) if !is_before(segment.sequence, self.sides[direction.index()].end) => {
                 return TcpVerdict::Reopen;
@@ -306,6 +347,7 @@ impl TcpTracker {
     fn observe_syn_ack(&mut self, direction: Direction, segment: &TcpSegment) -> TcpVerdict {
         match (self.state(), direction) {
             (TcpState::Fresh, _) | (TcpState::SynSent, Direction::Original) => return TcpVerdict::BadState,
+            (TcpState::Aborted, _) => return TcpVerdict::Aborted,
             (TcpState::SynSent, Direction::Reply) if self.answers_first_syn(direction, segment) => {
                 self.answer(direction, segment);
             }
@@ -355,6 +397,7 @@ impl TcpTracker {
     fn observe_ack(&mut self, direction: Direction, segment: &TcpSegment) -> TcpVerdict {
         match (self.state(), direction) {
             (TcpState::Fresh, _) | (TcpState::SynSent, Direction::Original) => TcpVerdict::BadState,
+            (TcpState::Aborted, _) => TcpVerdict::Aborted,
             // RFC 9293 section 3.5.1: the answerer still has an old connection; the opener will reset that.
             (TcpState::SynSent, Direction::Reply) => TcpVerdict::Forward,
             _ if self.fits(direction, segment) => {
@@ -371,6 +414,7 @@ impl TcpTracker {
         let refuses = self.answers_first_syn(direction, segment) || self.answers_second_syn(direction, segment);
         match (self.state(), direction) {
             (TcpState::Fresh, _) => return TcpVerdict::BadState,
+            (TcpState::Aborted, _) => return TcpVerdict::Aborted,
             // RFC 9293 section 3.10.7.3: a refusal acknowledges the SYN.
             (TcpState::SynSent, Direction::Reply) if !refuses => return TcpVerdict::OutOfWindow,
             // RFC 9293 section 3.5.1: the opener resets an old connection of the answerer, and goes on opening.

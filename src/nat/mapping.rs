@@ -186,6 +186,12 @@ impl Mappings {
         }
     }
 
+    /// Live flows of the mapping.
+    #[must_use]
+    pub fn flows(&self, mapping: Mapping) -> u32 {
+        self.slot_number(mapping).map_or(0, |number| self.slots[number].flows)
+    }
+
     /// Counts a flow of the mapping.
     pub fn add_flow(&mut self, mapping: Mapping) {
         if let Some(number) = self.slot_number(mapping) {

@@ -46,11 +46,21 @@ pub fn is_eligible(uplink: &Uplink) -> bool {
 /// eligible. Takes time in proportion to the uplinks.
 #[must_use]
 pub fn choose(uplinks: &[Uplink], load: &Load) -> Option<UplinkId> {
+    least_loaded(uplinks.iter(), load)
+}
+
+/// As [`choose`], but never `avoided`.
+#[must_use]
+pub fn choose_other(uplinks: &[Uplink], load: &Load, avoided: UplinkId) -> Option<UplinkId> {
+    least_loaded(uplinks.iter().filter(|uplink| uplink.id != avoided), load)
+}
+
+fn least_loaded<'a>(uplinks: impl Iterator<Item = &'a Uplink>, load: &Load) -> Option<UplinkId> {
     let share = |uplink: &&Uplink| {
         // Flows after this one, for each unit of weight, in 32.32 fixed point.
         (u64::from(load.flows(uplink.id).saturating_add(1)) << 32) / u64::from(uplink.weight.get())
     };
-    uplinks.iter().filter(|uplink| is_eligible(uplink)).min_by_key(share).map(|uplink| uplink.id)
+    uplinks.filter(|uplink| is_eligible(uplink)).min_by_key(share).map(|uplink| uplink.id)
 }
 
 #[cfg(test)]
@@ -90,6 +100,8 @@ mod tests {
         uplinks[0].availability = Availability::NoCarrier;
         uplinks[2].next_hop = None;
         assert_eq!(choose(&uplinks, &Load::default()), Some(UplinkId(1)));
+        assert_eq!(choose_other(&uplinks, &Load::default(), UplinkId(1)), None);
+        assert_eq!(choose_other(&uplinks, &Load::default(), UplinkId(0)), Some(UplinkId(1)));
         uplinks[1].external = None;
         assert_eq!(choose(&uplinks, &Load::default()), None);
     }

@@ -3,7 +3,7 @@
 pub mod choose;
 pub mod uplink;
 
-pub use choose::{Load, choose, is_eligible};
+pub use choose::{Load, choose, choose_other, is_eligible};
 pub use uplink::{
     Availability, DhcpAnswers, Lan, LanId, LanLink, MAX_LANS, MAX_UPLINKS, NextHop, Snapshot, Uplink, UplinkId,
     WorkerId, owner_of_port,

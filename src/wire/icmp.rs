@@ -74,6 +74,8 @@ pub enum ErrorKind {
     },
     /// No way to the destination now (type 3 code 0).
     NetworkUnreachable,
+    /// Nobody listens there (type 3 code 3): the one error that ends a datagram socket's wait at once everywhere.
+    PortUnreachable,
     /// Refused for want of a resource (type 3 code 13, RFC 5508 REQ-8).
     AdministrativelyProhibited,
 }
@@ -84,6 +86,7 @@ impl ErrorKind {
             Self::TimeExceeded => (TIME_EXCEEDED, 0, 0),
             Self::FragmentationNeeded { mtu } => (DESTINATION_UNREACHABLE, 4, mtu),
             Self::NetworkUnreachable => (DESTINATION_UNREACHABLE, 0, 0),
+            Self::PortUnreachable => (DESTINATION_UNREACHABLE, 3, 0),
             Self::AdministrativelyProhibited => (DESTINATION_UNREACHABLE, 13, 0),
         };
         let [high, low] = mtu.to_be_bytes();

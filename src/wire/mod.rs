@@ -9,6 +9,7 @@ pub mod fragmentation;
 pub mod icmp;
 pub mod ipv4;
 pub mod mac;
+pub mod reset;
 pub mod tcp;
 pub mod udp;
 pub mod vnet;

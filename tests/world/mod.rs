@@ -105,7 +105,7 @@ impl World {
             flows: size.flows,
             uplinks: uplinks.collect(),
             seed: [7; 32],
-            settings: Settings { filtering: size.filtering },
+            settings: Settings { filtering: size.filtering, ..Settings::default() },
             shortcut: size.shortcut.then(|| ShortcutTable::new(SharedWords::anonymous(table::BYTES).unwrap(), [7, 9])),
         };
         let now = Timestamp::from_millis(1_000_000);
