@@ -128,7 +128,9 @@ impl Worker {
         if owner_of_address(context.snapshot, flow.key.remote.address).is_some() {
             record.body.flags |= FLAG_HAIRPIN;
         }
-        self.add_flow(record, mapping)
+        let id = self.add_flow(record, mapping)?;
+        self.open_transfer(context.now, id);
+        Ok(id)
     }
 
     fn follow_inbound(
@@ -152,6 +154,7 @@ impl Worker {
         let counters = self.counters.uplink(UplinkId(body.uplink));
         counters.in_packets.add(packets);
         counters.in_bytes.add(bytes);
+        self.review_transfer(context.now, id, packets);
         self.review_shortcut(context, id, packets);
         Ok(())
     }

@@ -23,6 +23,7 @@ mod refusal;
 pub mod shortcut;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod warm_up;
 pub mod worker;
 

@@ -130,7 +130,9 @@ impl Worker {
         if owner_of_address(context.snapshot, key.remote.address).is_some() {
             record.body.flags |= FLAG_HAIRPIN;
         }
-        self.add_flow(record, mapping)
+        let id = self.add_flow(record, mapping)?;
+        self.open_transfer(context.now, id);
+        Ok(id)
     }
 
     /// The mapping of the host's endpoint (RFC 4787 REQ-1), if its uplink can still take new flows; else a new one on
@@ -177,6 +179,7 @@ impl Worker {
         let counters = self.counters.uplink(UplinkId(body.uplink));
         counters.out_packets.add(packets);
         counters.out_bytes.add(bytes);
+        self.review_transfer(context.now, id, packets);
         self.review_shortcut(context, id, packets);
         Ok(())
     }

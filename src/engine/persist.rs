@@ -20,7 +20,7 @@ use super::shortcut::Shortcuts;
 use super::shortcut::table::ShortcutTable;
 use super::worker::{Parts, Settings, Worker, mapping_of};
 use crate::flow::hash::HashKey;
-use crate::flow::record::{FLAG_SHORTCUT, Tick};
+use crate::flow::record::{FLAG_SHORTCUT, FLAG_TRANSFER, Tick};
 use crate::flow::{FlowTable, FlowV4, TcpState, Timestamp};
 use crate::nat::{Mappings, PortSlice};
 use crate::placement::{Load, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
@@ -315,6 +315,8 @@ impl Worker {
             record.body.flags &= !FLAG_SHORTCUT;
             record.body.tcp.forget_windows();
         }
+        // It counts again when it goes on.
+        record.body.flags &= !FLAG_TRANSFER;
         let (Some(key), Some(mapping)) = (record.key(), mapping_of(&record)) else { return };
         // Whom we have told, we need not tell again: its host has had the time of a restart to ask.
         let is_over = record.body.tcp.state() == TcpState::Aborted;

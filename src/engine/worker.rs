@@ -12,6 +12,7 @@ use super::listing::{FlowFilter, FlowListing, FlowPage, FlowState};
 use super::outbox::{Egress, Handoff, Ingress, Outbox};
 use super::parse::{self, Content, Ports, Way};
 use super::shortcut::Shortcuts;
+use super::transfers::Transfers;
 use crate::flow::direction::Direction;
 use crate::flow::fragment::{FragmentCache, FragmentKey, Later, PieceRange};
 use crate::flow::record::{FLAG_INBOUND, FLAG_REPLIED, FLAG_RESCUED, FLAG_RESCUED_AGAIN, FLAG_SHORTCUT, Tick};
@@ -85,6 +86,7 @@ pub struct Worker {
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) errors: ErrorBudget,
     pub(super) shortcuts: Option<Shortcuts>,
+    pub(super) transfers: Transfers,
     pub(super) moves: Moves,
     fragments: FragmentCache,
     next_sweep: Timestamp,
@@ -146,6 +148,7 @@ impl Worker {
             counters: Arc::default(),
             errors: ErrorBudget::default(),
             shortcuts: parts.shortcuts,
+            transfers: Transfers::default(),
             moves: Moves::default(),
             fragments: FragmentCache::new(),
             next_sweep: Timestamp::default(),
@@ -349,6 +352,7 @@ impl Worker {
         if self.table.record(id).has(FLAG_SHORTCUT) {
             self.end_shortcut(now, id);
         }
+        self.end_transfer(id);
         let record = self.table.remove(id);
         let Some(mapping) = mapping_of(&record) else { return };
         let ending = match record.body.tcp.state() {
@@ -377,6 +381,7 @@ impl Worker {
     /// Forgets what has expired, a bounded share of the table each time.
     pub fn handle_timeout(&mut self, now: Timestamp, out: &mut Outbox) {
         self.visit_shortcuts(now);
+        self.review_transfers(now);
         if now < self.next_sweep {
             return;
         }
@@ -399,7 +404,8 @@ impl Worker {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let has_work = !self.table.is_empty() || !self.mappings.is_empty() || !self.fragments.is_empty();
         let visit = self.shortcuts.as_ref().and_then(Shortcuts::poll_timeout);
-        has_work.then_some(self.next_sweep).into_iter().chain(visit).chain(self.moves.poll_timeout()).min()
+        let due = has_work.then_some(self.next_sweep).into_iter().chain(visit);
+        due.chain(self.moves.poll_timeout()).chain(self.transfers.poll_timeout()).min()
     }
 
     /// Up to a page of the flows that match, from `cursor` on (0 at first, then [`FlowPage::next`]).

@@ -135,6 +135,8 @@ pub const FLAG_SHORTCUT: u8 = 8;
 pub const FLAG_RESCUED: u8 = 16;
 /// And once more.
 pub const FLAG_RESCUED_AGAIN: u8 = 32;
+/// It counts as a transfer of its line.
+pub const FLAG_TRANSFER: u8 = 64;
 
 /// An IPv4 flow.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -1,4 +1,5 @@
-//! The choice of an uplink for a new flow: the one with the fewest live flows for its weight.
+//! The choice of an uplink for a new flow: the one with the fewest transfers for its weight, so that the flow would be done
+//! soonest; among equals the one with the fewest live flows.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -6,15 +7,21 @@ use crossbeam::utils::CachePadded;
 
 use super::uplink::{Availability, MAX_UPLINKS, Uplink, UplinkId};
 
-/// Live flows of each uplink, over all workers. Touched when a flow is made or ends, never by its packets.
+/// What each uplink has to do, over all workers. Touched when a flow or a transfer begins or ends, never by its packets.
 #[derive(Debug)]
 pub struct Load {
-    flows: [CachePadded<AtomicU32>; MAX_UPLINKS],
+    uplinks: [CachePadded<UplinkLoad>; MAX_UPLINKS],
+}
+
+#[derive(Debug, Default)]
+struct UplinkLoad {
+    flows: AtomicU32,
+    transfers: AtomicU32,
 }
 
 impl Default for Load {
     fn default() -> Self {
-        Self { flows: std::array::from_fn(|_| CachePadded::default()) }
+        Self { uplinks: std::array::from_fn(|_| CachePadded::default()) }
     }
 }
 
@@ -22,17 +29,33 @@ impl Load {
     /// Live flows of an uplink.
     #[must_use]
     pub fn flows(&self, uplink: UplinkId) -> u32 {
-        self.flows[uplink.index()].load(Ordering::Relaxed)
+        self.uplinks[uplink.index()].flows.load(Ordering::Relaxed)
+    }
+
+    /// Flows of an uplink that are in the middle of a transfer.
+    #[must_use]
+    pub fn transfers(&self, uplink: UplinkId) -> u32 {
+        self.uplinks[uplink.index()].transfers.load(Ordering::Relaxed)
     }
 
     /// Counts a new flow.
     pub fn add(&self, uplink: UplinkId) {
-        self.flows[uplink.index()].fetch_add(1, Ordering::Relaxed);
+        self.uplinks[uplink.index()].flows.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts the end of a flow.
     pub fn remove(&self, uplink: UplinkId) {
-        self.flows[uplink.index()].fetch_sub(1, Ordering::Relaxed);
+        self.uplinks[uplink.index()].flows.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts a transfer more.
+    pub fn begin_transfer(&self, uplink: UplinkId) {
+        self.uplinks[uplink.index()].transfers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a transfer less.
+    pub fn end_transfer(&self, uplink: UplinkId) {
+        self.uplinks[uplink.index()].transfers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -42,8 +65,8 @@ pub fn is_eligible(uplink: &Uplink) -> bool {
     uplink.availability == Availability::Usable && uplink.external.is_some() && uplink.next_hop.is_some()
 }
 
-/// The eligible uplink that would have the fewest flows for its weight, the first of equals; `None` when none is
-/// eligible. Takes time in proportion to the uplinks.
+/// The eligible uplink that would have the fewest transfers for its weight, and of equals the fewest flows, the first if need
+/// be; `None` when none is eligible. Takes time in proportion to the uplinks.
 #[must_use]
 pub fn choose(uplinks: &[Uplink], load: &Load) -> Option<UplinkId> {
     least_loaded(uplinks.iter(), load)
@@ -56,11 +79,11 @@ pub fn choose_other(uplinks: &[Uplink], load: &Load, avoided: UplinkId) -> Optio
 }
 
 fn least_loaded<'a>(uplinks: impl Iterator<Item = &'a Uplink>, load: &Load) -> Option<UplinkId> {
-    let share = |uplink: &&Uplink| {
-        // Flows after this one, for each unit of weight, in 32.32 fixed point.
-        (u64::from(load.flows(uplink.id).saturating_add(1)) << 32) / u64::from(uplink.weight.get())
-    };
-    uplinks.filter(|uplink| is_eligible(uplink)).min_by_key(share).map(|uplink| uplink.id)
+    // How many there are with this one, for each unit of weight, in 32.32 fixed point.
+    let share =
+        |count: u32, uplink: &Uplink| (u64::from(count.saturating_add(1)) << 32) / u64::from(uplink.weight.get());
+    let shares = |uplink: &&Uplink| (share(load.transfers(uplink.id), uplink), share(load.flows(uplink.id), uplink));
+    uplinks.filter(|uplink| is_eligible(uplink)).min_by_key(shares).map(|uplink| uplink.id)
 }
 
 #[cfg(test)]

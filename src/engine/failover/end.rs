@@ -157,6 +157,7 @@ impl Worker {
         record.body.expires = Tick::after(context.now + record.body.tcp.timeout());
         let record = *record;
         // What is left is no flow any more.
+        self.end_transfer(id);
         self.uncount(UplinkId(record.body.uplink));
         self.send_resets(context, &record, numbers, out);
     }
@@ -176,6 +177,8 @@ impl Worker {
             self.leave_shortcut(now, id);
             self.catch_up(id);
         }
+        // On its new line it counts again when it goes on.
+        self.end_transfer(id);
         let record = self.table.record_mut(id);
         let Some(from) = mapping_of(record) else { return };
         record.body.uplink = to.uplink.0;

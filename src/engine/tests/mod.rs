@@ -6,6 +6,7 @@ mod icmp;
 mod nat;
 mod restart;
 mod shortcut;
+mod transfers;
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
