@@ -9,6 +9,8 @@ pub mod fragmentation;
 pub mod icmp;
 pub mod ipv4;
 pub mod mac;
+pub mod pppoe;
+pub mod segmentation;
 pub mod tcp;
 pub mod udp;
 pub mod vnet;
