@@ -4,6 +4,7 @@ mod hostile;
 mod icmp;
 mod nat;
 mod restart;
+mod session;
 mod shortcut;
 
 use std::net::Ipv4Addr;
