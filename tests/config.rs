@@ -110,7 +110,7 @@ fn full_file_is_read_whole() {
     assert_eq!(config.lan.interfaces.iter().map(InterfaceName::as_str).collect::<Vec<_>>(), ["lan0", "lan1"]);
     assert_eq!(config.lan.capture, Capture::Packet);
     assert_eq!(config.lan.tun.as_str(), "potato1");
-    let UplinkKind::Static { address, .. } = config.uplinks[0].kind else { panic!("not static") };
+    let UplinkKind::Static { address, .. } = &config.uplinks[0].kind else { panic!("not static") };
     assert_eq!(address.to_string(), "10.77.1.2/24");
     assert_eq!(config.uplinks[0].upload.unwrap().bits_per_second(), 512_000);
     assert_eq!(config.uplinks[1].role, Role::Standby);
@@ -177,7 +177,7 @@ fn two_uplinks_may_share_network_and_gateway() {
 fn a_pair_of_hosts_is_a_network() {
     // RFC 3021: both addresses of a /31 are hosts'.
     let text = with("10.77.1.2/24", "10.77.1.0/31");
-    let UplinkKind::Static { gateway, .. } = parse(&text).unwrap().uplinks[0].kind else { panic!("not static") };
+    let UplinkKind::Static { gateway, .. } = &parse(&text).unwrap().uplinks[0].kind else { panic!("not static") };
     assert_eq!(gateway.to_string(), "10.77.1.1");
 }
 
@@ -345,13 +345,8 @@ fn bad_words_and_what_this_version_cannot_do_are_refused() {
         &["`capture`", "this version cannot", "`packet`"],
     );
     assert_refused(&with("\"static\"", "\"statik\""), 7, &["`kind`", "`static`, `dhcp`, `pppoe` or `adopted`"]);
-    for kind in ["pppoe", "adopted"] {
-        assert_refused(
-            &with("\"static\"", &format!("\"{kind}\"")),
-            7,
-            &["`kind`", "this version cannot", kind, "\"static\""],
-        );
-    }
+    let adopted = ["`kind`", "this version cannot", "adopted", "\"static\"", "\"pppoe\""];
+    assert_refused(&with("\"static\"", "\"adopted\""), 7, &adopted);
     assert_refused(&format!("{LEAST}role = \"spare\"\n"), 10, &["`role`", "`balanced`, `isolated` or `standby`"]);
     assert_refused(&format!("{LEAST}username = \"me\"\n"), 10, &["`username`", "pppoe"]);
     let dhcp = with("\"static\"", "\"dhcp\"");
@@ -363,6 +358,69 @@ fn bad_words_and_what_this_version_cannot_do_are_refused() {
     assert_refused(&format!("{LEAST}[router]\nrun_dir = \"run\"\n"), 11, &["`run_dir`", "absolute"]);
     let long = format!("{LEAST}[router]\nrun_dir = \"/{}\"\n", "x".repeat(100));
     assert_refused(&long, 11, &["`run_dir`", "too long"]);
+}
+
+/// An uplink by PPPoE in place of the static one, with more lines from line 10 on.
+fn pppoe(lines: &str) -> String {
+    let addresses = "kind = \"static\"\naddress = \"10.77.1.2/24\"\ngateway = \"10.77.1.1\"\n";
+    let login = "kind = \"pppoe\"\nusername = \"me@provider\"\npassword_file = \"/etc/potato/dsl1.password\"\n";
+    with(addresses, login) + lines
+}
+
+#[test]
+fn line_by_pppoe_is_read_whole() {
+    let config = parse(&pppoe("service = \"internet\"\nconcentrator = \"lab\"\n")).unwrap();
+    let UplinkKind::Pppoe(login) = &config.uplinks[0].kind else { panic!("not pppoe") };
+    assert_eq!(login.password_file, Path::new("/etc/potato/dsl1.password"));
+    let account = &login.account;
+    assert_eq!((account.username.as_str(), account.service.as_str()), ("me@provider", "internet"));
+    assert_eq!(account.concentrator.as_deref(), Some("lab"));
+    let config = parse(&pppoe("")).unwrap();
+    let UplinkKind::Pppoe(login) = &config.uplinks[0].kind else { panic!("not pppoe") };
+    assert_eq!((login.account.service.as_str(), &login.account.concentrator), ("", &None));
+}
+
+#[test]
+fn mistakes_of_a_line_by_pppoe_are_refused() {
+    let without = |key: &str| pppoe("").lines().filter(|line| !line.starts_with(key)).collect::<Vec<_>>().join("\n");
+    assert_refused(&without("username"), 4, &["no `username`", "username = \"me@provider\""]);
+    assert_refused(&without("password_file"), 4, &["no `password_file`"]);
+    assert_refused(&pppoe("address = \"10.77.1.2/24\"\n"), 10, &["`address`", "static", "take the line out"]);
+    assert_refused(&pppoe("service = \"\"\n"), 10, &["`service`", "empty"]);
+    assert_refused(&pppoe("concentrator = \"a\\nb\"\n"), 10, &["`concentrator`", "control character"]);
+    let relative = pppoe("").replace("/etc/potato/", "");
+    assert_refused(&relative, 9, &["`password_file`", "absolute"]);
+    let long = pppoe("").replace("me@provider", &"x".repeat(256));
+    assert_refused(&long, 8, &["`username`", "longer than 255"]);
+}
+
+#[test]
+fn password_file_is_read_with_the_file_and_its_mistakes_are_told_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, password) = (folder.path().join("potato.toml"), folder.path().join("dsl1.password"));
+    let text = pppoe("").replace("/etc/potato/dsl1.password", &password.to_string_lossy());
+    std::fs::write(&path, text).unwrap();
+    let refused = |parts: &[&str]| {
+        let error = config::load(&path).unwrap_err().to_string();
+        assert!(error.contains(":9:"), "should name line 9: {error}");
+        parts.iter().for_each(|part| assert!(error.contains(part), "should say {part}: {error}"));
+        assert!(!error.contains("hunter2"), "{error}");
+    };
+    refused(&["`password_file`", "dsl1.password", "cannot be read"]);
+    let write = |content: &str, mode| {
+        std::fs::write(&password, content).unwrap();
+        std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    write("hunter2\n", 0o640);
+    refused(&["others than its owner", "640", "chmod 600"]);
+    write("hunter2\nmore\n", 0o600);
+    refused(&["more than one line"]);
+    write("hunter2\n", 0o600);
+    let config = config::load(&path).unwrap();
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hunter2") && shown.contains("not shown"), "{shown}");
+    let UplinkKind::Pppoe(login) = &config.uplinks[0].kind else { panic!("not pppoe") };
+    assert_eq!(login.account.password, potato::link::pppoe::Secret::new(b"hunter2".to_vec()));
 }
 
 #[test]

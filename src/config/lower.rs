@@ -2,21 +2,25 @@
 
 use std::num::{NonZeroU8, NonZeroU32};
 use std::ops::Range;
+use std::path::Path;
 
 use toml::de::DeTable;
 
 use super::error::{Mistake, line_at};
+use super::password::PasswordError;
 use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
     Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Uplink, UplinkKind, Warning, Workers, later,
+    pppoe,
 };
+use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
 const SECTIONS: [&str; 8] = ["router", "lan", "uplink", "health", "reserve", "rule", "forward", "web"];
 const ROUTER: [&str; 5] = ["state_dir", "run_dir", "workers", "flows", "shortcut"];
 const LAN: [&str; 3] = ["interface", "capture", "tun"];
-const UPLINK: [&str; 12] = [
+const UPLINK: [&str; 13] = [
     "name",
     "interface",
     "kind",
@@ -25,6 +29,7 @@ const UPLINK: [&str; 12] = [
     "username",
     "password_file",
     "service",
+    "concentrator",
     "weight",
     "download",
     "upload",
@@ -41,8 +46,11 @@ const DEFAULT_FLOWS: NonZeroU32 = NonZeroU32::new(1_000_000).unwrap();
 /// Bounds of `flows`. Below, a web page fills the table; above, the slab alone takes gigabytes.
 const FLOWS: std::ops::RangeInclusive<i64> = 1_024..=16_777_216;
 
-/// Reads a whole file.
-pub(super) fn lower(text: &str) -> Result<Config, Mistake> {
+/// Reads a whole file. `read_password` reads the password in a file that this one names.
+pub(super) fn lower(
+    text: &str,
+    read_password: impl Fn(&Path) -> Result<Secret, PasswordError>,
+) -> Result<Config, Mistake> {
     let tree = DeTable::parse(text).map_err(|error| {
         let message = error.message().lines().collect::<Vec<_>>().join(", ");
         Mistake::new(error.span().unwrap_or(0..0), message, "write it as TOML: `key = value` lines below a `[section]`")
@@ -59,7 +67,7 @@ pub(super) fn lower(text: &str) -> Result<Config, Mistake> {
     })?;
     let lan = lan(&lan_section)?;
     let uplink_sections = file.sections("uplink", "[[uplink]]", &UPLINK)?;
-    let uplinks = uplinks(&uplink_sections, &lan)?;
+    let uplinks = uplinks(&uplink_sections, &lan, &read_password)?;
     for (section, uplink) in uplink_sections.iter().zip(&uplinks) {
         match uplink.role {
             Role::Balanced => {}
@@ -186,7 +194,11 @@ fn capture(value: &Value<'_>) -> Result<Capture, Mistake> {
         .ok_or_else(|| Mistake::new(value.span(), "this version cannot capture by XDP", "`auto`, `packet` or `tun`"))
 }
 
-fn uplinks(sections: &[Section<'_, '_>], lan: &Lan) -> Result<Vec<Uplink>, Mistake> {
+fn uplinks(
+    sections: &[Section<'_, '_>],
+    lan: &Lan,
+    read_password: impl Fn(&Path) -> Result<Secret, PasswordError>,
+) -> Result<Vec<Uplink>, Mistake> {
     if sections.is_empty() {
         let right =
             "add an [[uplink]] section with name, interface and kind, and address and gateway if kind = \"static\"";
@@ -199,7 +211,7 @@ fn uplinks(sections: &[Section<'_, '_>], lan: &Lan) -> Result<Vec<Uplink>, Mista
     let mut lines = Vec::with_capacity(sections.len());
     let mut weights = Vec::with_capacity(sections.len());
     for section in sections {
-        let line = uplink(section)?;
+        let line = uplink(section, &read_password)?;
         conflicts(section, &line, &lines, lan)?;
         weights.push(section.optional("weight", |value| integer(value, 1..=1_000_000))?);
         lines.push(line);
@@ -219,16 +231,25 @@ fn weigh(uplinks: &mut [Uplink], given: &[Option<i64>]) {
     }
 }
 
-fn uplink(section: &Section<'_, '_>) -> Result<Uplink, Mistake> {
+fn uplink(
+    section: &Section<'_, '_>,
+    read_password: impl Fn(&Path) -> Result<Secret, PasswordError>,
+) -> Result<Uplink, Mistake> {
     let name = section.required("name", "\"dsl1\"", values::uplink_name)?;
     let interface = section.required("interface", "\"wan1\"", values::interface_name)?;
-    let is_static = section.required("kind", "\"static\"", kind)? == Kind::Static;
-    for key in ["username", "password_file", "service"] {
-        section.optional(key, |value| {
-            Err::<(), _>(Mistake::new(value.span(), "this is for kind = \"pppoe\"", "take the line out of this uplink"))
-        })?;
+    let kind = section.required("kind", "\"static\"", kind)?;
+    if kind != Kind::Pppoe {
+        refuse(section, &pppoe::KEYS, "this is for kind = \"pppoe\"", "take the line out of this uplink")?;
     }
-    let kind = if is_static { static_addresses(section)? } else { no_addresses(section)? };
+    if kind != Kind::Static {
+        let right = "take the line out, for the provider gives it, or write kind = \"static\"";
+        refuse(section, &["address", "gateway"], "this is for kind = \"static\"", right)?;
+    }
+    let kind = match kind {
+        Kind::Static => static_addresses(section)?,
+        Kind::Dhcp => UplinkKind::Dhcp,
+        Kind::Pppoe => pppoe::login(section, read_password)?,
+    };
     Ok(Uplink {
         name,
         interface,
@@ -266,15 +287,12 @@ fn static_addresses(section: &Section<'_, '_>) -> Result<UplinkKind, Mistake> {
     Ok(UplinkKind::Static { address, gateway })
 }
 
-/// Refuses an address and a gateway in an uplink that gets them by DHCP.
-fn no_addresses(section: &Section<'_, '_>) -> Result<UplinkKind, Mistake> {
-    for key in ["address", "gateway"] {
-        section.optional(key, |value| {
-            let right = "take the line out, for the provider's server gives it, or write kind = \"static\"";
-            Err::<(), _>(Mistake::new(value.span(), "this is for kind = \"static\"", right))
-        })?;
+/// Refuses keys that are of another kind of uplink.
+fn refuse(section: &Section<'_, '_>, keys: &[&str], wrong: &str, right: &str) -> Result<(), Mistake> {
+    for key in keys {
+        section.optional(key, |value| Err::<(), _>(Mistake::new(value.span(), wrong, right)))?;
     }
-    Ok(UplinkKind::Dhcp)
+    Ok(())
 }
 
 fn role(value: &Value<'_>) -> Result<Role, Mistake> {
@@ -286,14 +304,19 @@ fn role(value: &Value<'_>) -> Result<Role, Mistake> {
 enum Kind {
     Static,
     Dhcp,
+    Pppoe,
 }
 
 fn kind(value: &Value<'_>) -> Result<Kind, Mistake> {
-    let words =
-        [("static", Ok(Kind::Static)), ("dhcp", Ok(Kind::Dhcp)), ("pppoe", Err("pppoe")), ("adopted", Err("adopted"))];
+    let words = [
+        ("static", Ok(Kind::Static)),
+        ("dhcp", Ok(Kind::Dhcp)),
+        ("pppoe", Ok(Kind::Pppoe)),
+        ("adopted", Err("adopted")),
+    ];
     values::word(value, &words)?.map_err(|kind| {
         let wrong = format!("this version cannot do \"{kind}\"");
-        Mistake::new(value.span(), wrong, "\"static\", with `address` and `gateway`, or \"dhcp\"")
+        Mistake::new(value.span(), wrong, "\"static\", with `address` and `gateway`, \"dhcp\" or \"pppoe\"")
     })
 }
 

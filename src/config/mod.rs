@@ -6,11 +6,14 @@
 //! the line, what is wrong and what would be right. The tree is walked by hand and not by derived `Deserialize`,
 //! because the derived messages ("data did not match any variant of untagged enum") help nobody.
 //!
-//! It does not look at the machine: whether an interface exists is for the daemon to see, again and again.
+//! It does not look at the machine: whether an interface exists is for the daemon to see, again and again. Files with
+//! passwords are read with the configuration (`password`), so that what is wrong with them is said at once.
 
 mod error;
 mod later;
 mod lower;
+mod password;
+mod pppoe;
 mod section;
 mod values;
 
@@ -20,8 +23,11 @@ use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
 
+use crate::link::pppoe::{Account, Secret};
+
 pub use error::ConfigError;
 pub use later::{Class, Forward, Health, HealthTarget, Reservation, ReservedHost, Rule, TimeOfDay, Web};
+pub use password::PasswordError;
 pub use values::{InterfaceName, Rate, UplinkName};
 
 /// Where the file is looked for when nobody says otherwise.
@@ -156,7 +162,7 @@ pub struct Uplink {
 }
 
 /// Where an uplink's address comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UplinkKind {
     /// From the file.
     Static {
@@ -167,24 +173,36 @@ pub enum UplinkKind {
     },
     /// From the provider's DHCP server.
     Dhcp,
+    /// From the provider's concentrator, in a PPPoE session.
+    Pppoe(Box<Login>),
+}
+
+/// What a PPPoE session needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Who we are. The password is what [`Self::password_file`] holds; empty after [`parse`], which opens no file.
+    pub account: Account,
+    /// Where the password is.
+    pub password_file: PathBuf,
 }
 
 impl UplinkKind {
     /// As it is written in the file.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Static { .. } => "static",
             Self::Dhcp => "dhcp",
+            Self::Pppoe(_) => "pppoe",
         }
     }
 
     /// Our address, if the file gives it.
     #[must_use]
-    pub fn static_address(self) -> Option<Ipv4Addr> {
+    pub fn static_address(&self) -> Option<Ipv4Addr> {
         match self {
             Self::Static { address, .. } => Some(address.addr()),
-            Self::Dhcp => None,
+            Self::Dhcp | Self::Pppoe(_) => None,
         }
     }
 }
@@ -200,23 +218,23 @@ pub enum Role {
     Standby,
 }
 
-/// Reads and checks the file at `path`.
+/// Reads and checks the file at `path`, and the files with passwords that it names.
 ///
 /// # Errors
-/// When it cannot be read, is not UTF-8, or has a mistake in it.
+/// When it cannot be read, is not UTF-8, or has a mistake in it; when a password cannot be read or others can read it.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let bytes = std::fs::read(path).map_err(unreadable)?;
     match String::from_utf8(bytes) {
-        Ok(text) => parse(path, &text),
+        Ok(text) => lower::lower(&text, password::read).map_err(|mistake| mistake.in_file(path, &text)),
         Err(error) => Err(ConfigError::not_utf8(path, error.as_bytes(), error.utf8_error().valid_up_to())),
     }
 }
 
-/// Checks `text`, which stands in the file at `path` (named in errors, not opened).
+/// Checks `text`, which stands in the file at `path` (named in errors, not opened, and neither are files with passwords).
 ///
 /// # Errors
 /// When it has a mistake in it.
 pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
-    lower::lower(text).map_err(|mistake| mistake.in_file(path, text))
+    lower::lower(text, |_| Ok(Secret::default())).map_err(|mistake| mistake.in_file(path, text))
 }

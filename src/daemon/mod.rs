@@ -73,7 +73,9 @@ pub enum DaemonError {
         interface: String,
     },
     /// An uplink's interface has no Ethernet.
-    #[error("{interface}: not an Ethernet interface, which an uplink of kind = \"static\" or \"dhcp\" needs")]
+    #[error(
+        "{interface}: not an Ethernet interface, which an uplink of kind = \"static\", \"dhcp\" or \"pppoe\" needs"
+    )]
     UplinkNotEthernet {
         /// The interface.
         interface: String,

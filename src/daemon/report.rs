@@ -46,7 +46,7 @@ pub struct UplinkReport {
     pub name: String,
     /// Its interface.
     pub interface: String,
-    /// `static` or `dhcp`.
+    /// `static`, `dhcp` or `pppoe`.
     pub kind: String,
     /// `up`, `connecting`, `no-carrier`, `missing`, or `down`: taken down by hand.
     pub state: String,
@@ -63,6 +63,9 @@ pub struct UplinkReport {
     pub taken_down_by: Option<String>,
     /// The lease that the address is from, if it is from one.
     pub lease: Option<LeaseReport>,
+    /// The PPPoE session that the address is from, if it is from one.
+    #[serde(default)]
+    pub session: Option<SessionReport>,
     /// Its share of new flows, relative to the others.
     pub weight: u32,
     /// Flows that live on it now.
@@ -87,6 +90,21 @@ pub struct LeaseReport {
     pub name_servers: Vec<Ipv4Addr>,
     /// Longest packet of the line, if the server says.
     pub mtu: Option<u16>,
+}
+
+/// A PPPoE session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionReport {
+    /// Its number.
+    pub id: u16,
+    /// The concentrator's name; empty when it tells none.
+    pub concentrator: String,
+    /// The concentrator's Ethernet address.
+    pub concentrator_mac: String,
+    /// Who resolves names.
+    pub name_servers: Vec<Ipv4Addr>,
+    /// Longest packet of the line.
+    pub mtu: u16,
 }
 
 /// Packets and bytes since the start.

@@ -37,6 +37,7 @@ use crate::sys::bpf::Program;
 use crate::sys::{affinity, clock};
 use crate::wire::PacketBuffer;
 use crate::wire::buffer::{ETHERTYPE_ARP, ETHERTYPE_IPV4};
+use crate::wire::pppoe::{ETHERTYPE_DISCOVERY, ETHERTYPE_SESSION};
 
 /// Frames for the daemon that may wait; more are dropped and counted.
 const WAITING_FRAMES: usize = 256;
@@ -284,6 +285,11 @@ impl<'h> Router<'h> {
                 uplink.line.handle_dhcp(now(), frame.link_source(), message);
                 // Nor does a message to somebody else, or an offer.
                 if uplink.leased() == before { uplink.pump() } else { self.publish() }
+            }
+            Some(ETHERTYPE_DISCOVERY | ETHERTYPE_SESSION) => {
+                let before = uplink.connected();
+                uplink.line.handle_pppoe(now(), frame.frame());
+                if uplink.connected() == before { uplink.pump() } else { self.publish() }
             }
             _ => {}
         }

@@ -90,7 +90,7 @@ impl Router<'_> {
         let is_up = uplink.interface.as_ref().is_some_and(|interface| interface.up);
         if is_up && uplink.sender.is_none() {
             let failed = |action| DaemonError::during(format!("{}: {action}", interface.name));
-            let ports = io::open_uplink(interface.index, self.worker_count, self.shortcut.as_ref());
+            let ports = io::open_uplink(interface.index, self.worker_count, uplink.framing(), self.shortcut.as_ref());
             let ports = ports.map_err(failed("open packet sockets"))?;
             uplink.sender = Some(FrameSender::open(interface.index).map_err(failed("open a packet socket"))?);
             self.workers.attach_uplink(uplink.id, ports);

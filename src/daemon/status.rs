@@ -7,7 +7,8 @@ use super::lan::LanState;
 use super::queue_drops::QueueDrops;
 use super::rates::{Rates, Sample};
 use super::report::{
-    EngineReport, FlowReport, FlowTraffic, FlowsQuery, FlowsReport, LanReport, LeaseReport, TrafficReport, UplinkReport,
+    EngineReport, FlowReport, FlowTraffic, FlowsQuery, FlowsReport, LanReport, LeaseReport, SessionReport,
+    TrafficReport, UplinkReport,
 };
 use super::uplink::UplinkState;
 use crate::config::Uplink;
@@ -15,6 +16,7 @@ use crate::engine::counters::DropCounters;
 use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
 use crate::flow::{Protocol, Timestamp};
 use crate::link::dhcp::Client;
+use crate::link::pppoe::Connection;
 use crate::placement::{NextHop, UplinkId};
 
 /// Flows that are listed when nobody says how many.
@@ -90,6 +92,7 @@ pub(super) fn uplink(
         problem: uplink.problem(),
         taken_down_by: uplink.taken_down_by.clone(),
         lease: uplink.line.dhcp().and_then(|client| lease(client, now)),
+        session: uplink.connected().map(session),
         weight: uplink.config.weight.get(),
         flows: of(|uplink| uplink.flows.value()),
         out: TrafficReport {
@@ -113,6 +116,16 @@ fn lease(client: &Client, now: Timestamp) -> Option<LeaseReport> {
         name_servers: lease.name_servers.clone(),
         mtu: lease.mtu,
     })
+}
+
+fn session(connection: Connection) -> SessionReport {
+    SessionReport {
+        id: connection.session.number(),
+        concentrator: connection.concentrator_name,
+        concentrator_mac: connection.concentrator.to_string(),
+        name_servers: connection.name_servers,
+        mtu: connection.mtu,
+    }
 }
 
 /// One LAN interface.

@@ -10,8 +10,9 @@ use super::lease_file::LeaseFile;
 use crate::config::{self, UplinkKind};
 use crate::flow::Timestamp;
 use crate::host::Interface;
-use crate::io::FrameSender;
+use crate::io::{FrameSender, Framing};
 use crate::link::dhcp::{Client, ClientEvent, Lease};
+use crate::link::pppoe::{self, Connection};
 use crate::link::{Cause, InterfaceStatus, Line, LineEvent};
 use crate::placement::{Availability, DhcpAnswers, NextHop, Uplink, UplinkId};
 
@@ -50,8 +51,9 @@ impl UplinkState {
         lease_file: LeaseFile,
         history: History,
     ) -> Self {
-        let (line, lease_file) = match config.kind {
-            UplinkKind::Static { address, gateway } => (Line::new(address.addr(), gateway), None),
+        let (line, lease_file) = match &config.kind {
+            UplinkKind::Static { address, gateway } => (Line::new(address.addr(), *gateway), None),
+            UplinkKind::Pppoe(login) => (Line::with_pppoe(pppoe::Client::new(seed, login.account.clone())), None),
             UplinkKind::Dhcp => (Line::with_dhcp(Client::new(seed, lease_file.remembered())), Some(lease_file)),
         };
         let line = match &taken_down_by {
@@ -76,12 +78,21 @@ impl UplinkState {
         }
     }
 
+    /// What stands before the line's packets.
+    pub(super) fn framing(&self) -> Framing {
+        match self.config.kind {
+            UplinkKind::Pppoe(_) => Framing::Pppoe,
+            UplinkKind::Static { .. } | UplinkKind::Dhcp => Framing::Ethernet,
+        }
+    }
+
     /// Tells the line how its interface is.
     pub(super) fn update_line(&mut self, now: Timestamp) {
         let status = self.interface.as_ref().and_then(|interface| {
             let running = interface.up && interface.carrier && self.sender.is_some();
             interface.mac.map(|mac| InterfaceStatus { mac, running })
         });
+        self.line.handle_interface_mtu(self.interface_mtu());
         self.line.handle_interface(now, status);
     }
 
@@ -107,8 +118,9 @@ impl UplinkState {
 
     /// Our address on the line with the length of its network's prefix, and the gateway's, while the line has them.
     pub(super) fn addresses(&self) -> Option<(Ipv4Net, Ipv4Addr)> {
-        match self.config.kind {
-            UplinkKind::Static { address, gateway } => Some((address, gateway)),
+        match &self.config.kind {
+            UplinkKind::Static { address, gateway } => Some((*address, *gateway)),
+            UplinkKind::Pppoe(_) => self.line.ends().map(|ends| (ends.address.into(), ends.gateway)),
             UplinkKind::Dhcp => self.line.dhcp().and_then(Client::lease).map(|lease| (lease.network, lease.gateway)),
         }
     }
@@ -118,8 +130,16 @@ impl UplinkState {
         self.line.dhcp().map(|client| (client.lease().cloned(), client.expects_answer()))
     }
 
-    /// Why the line gets no address although a server gives one.
+    /// What a frame of PPPoE can change that a worker reads: the connection.
+    pub(super) fn connected(&self) -> Option<Connection> {
+        self.line.pppoe().and_then(pppoe::Client::connection).cloned()
+    }
+
+    /// Why the line gets no address, as far as is known.
     pub(super) fn problem(&self) -> Option<String> {
+        if let Some(client) = self.line.pppoe() {
+            return client.problem().map(pppoe::Failure::explained);
+        }
         let (network, why) = self.line.dhcp().and_then(Client::refused)?;
         Some(format!("lease of {network} refused: {why}; {}", why.remedy()))
     }
@@ -160,6 +180,7 @@ impl UplinkState {
                 warn!(%uplink, address, %rival, "somebody else uses our address");
             }
             LineEvent::Dhcp(event) => self.log_dhcp(event),
+            LineEvent::Pppoe(event) => self.log_pppoe(event),
         }
     }
 
@@ -189,11 +210,33 @@ impl UplinkState {
         }
     }
 
+    fn log_pppoe(&self, event: pppoe::ClientEvent) {
+        let (uplink, interface) = (&self.config.name, &self.config.interface);
+        match event {
+            pppoe::ClientEvent::Connected(connection) => {
+                let Connection { session, concentrator, concentrator_name: name, address, gateway, mtu, .. } =
+                    connection;
+                info!(%uplink, %interface, %address, %gateway, %session, %concentrator, name, mtu, "session is up");
+            }
+            pppoe::ClientEvent::Ended(why) => warn!(%uplink, %interface, %why, "session ended"),
+            pppoe::ClientEvent::Failed(why) => {
+                warn!(%uplink, %interface, %why, what_to_do = why.remedy(), "no session; dialling on");
+            }
+        }
+    }
+
+    /// Longest payload of the interface's frames.
+    fn interface_mtu(&self) -> u16 {
+        let mtu = self.interface.as_ref().map_or(1_500, |interface| interface.mtu);
+        u16::try_from(mtu).unwrap_or(u16::MAX)
+    }
+
     /// As the packet path needs it.
     pub(super) fn snapshot(&self) -> Uplink {
-        let interface_mtu = self.interface.as_ref().map_or(1_500, |interface| interface.mtu);
         let client = self.line.dhcp();
-        let lease_mtu = client.and_then(Client::lease).and_then(|lease| lease.mtu).unwrap_or(u16::MAX);
+        let lease_mtu = client.and_then(Client::lease).and_then(|lease| lease.mtu);
+        let session_mtu = self.connected().map(|connection| connection.mtu);
+        let line_mtu = lease_mtu.or(session_mtu).unwrap_or(u16::MAX);
         let awaits = client.is_some_and(Client::expects_answer);
         Uplink {
             id: self.id,
@@ -201,7 +244,7 @@ impl UplinkState {
             interface: self.interface.as_ref().map(|interface| interface.index),
             availability: self.line.availability(),
             external: self.line.ends().map(|ends| ends.address).filter(|&address| Some(address) == self.flows_address),
-            mtu: u16::try_from(interface_mtu).unwrap_or(u16::MAX).min(lease_mtu),
+            mtu: self.interface_mtu().min(line_mtu),
             weight: self.config.weight,
             next_hop: self.line.next_hop(),
             dhcp: if awaits { DhcpAnswers::Awaited } else { DhcpAnswers::Unwanted },

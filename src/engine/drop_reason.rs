@@ -26,6 +26,12 @@ macro_rules! drop_reasons {
 drop_reasons! {
     /// Not IPv4 and not for the daemon: an unknown EtherType.
     NotIp = "not_ip",
+    /// On a line by PPPoE, a packet without a session's header.
+    OutsideSession = "outside_session",
+    /// A PPPoE header that contradicts itself, or is longer than its frame.
+    MalformedSession = "malformed_session",
+    /// A PPPoE frame of a session that is not ours, or not from our concentrator.
+    ForeignSession = "foreign_session",
     /// IPv6, which this version does not carry.
     Ipv6 = "ipv6",
     /// Shorter than its headers say, or a version or length that contradicts itself.

@@ -20,6 +20,7 @@ pub mod outbox;
 mod parse;
 pub mod persist;
 mod refusal;
+mod session;
 pub mod shortcut;
 #[cfg(test)]
 mod tests;

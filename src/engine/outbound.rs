@@ -7,6 +7,7 @@ use super::hop::Hop;
 use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Parsed, Ports, Way};
 use super::refusal::{is_one_host, write_uplink_header};
+use super::session::{self, Finished};
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, Tick};
@@ -15,8 +16,8 @@ use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
 use crate::nat::Mapping;
 use crate::nat::translate::{self, Transport};
 use crate::placement::{LanId, Snapshot, Uplink, UplinkId, choose, is_eligible};
-use crate::wire::buffer::ETHERNET_LENGTH;
 use crate::wire::icmp::ErrorKind;
+use crate::wire::pppoe::LINK_LENGTH;
 use crate::wire::{AddressField, Ipv4, PacketBuffer, Segmentation, TcpFlags, TcpSegment, fragmentation, ipv4, tcp};
 
 /// IP and TCP headers without options: what the maximum segment size leaves of the MTU (RFC 9293 section 3.7.1).
@@ -268,15 +269,22 @@ pub(super) fn finish(
     out: &mut Outbox,
 ) -> Verdict {
     if parsed.longest_piece(packet.vnet.segmentation) <= usize::from(mtu) {
-        return Verdict::Transmit(egress);
+        if !session::is_in_session(packet) {
+            return Verdict::Transmit(egress);
+        }
+        return match session::finish(packet, parsed, egress, out) {
+            Ok(Finished::Whole) => Verdict::Transmit(egress),
+            Ok(Finished::Pieces) => Verdict::Replaced,
+            Err(reason) => Verdict::Drop(reason),
+        };
     }
-    let mut link_header = [0; ETHERNET_LENGTH];
-    let link_length = packet.link_header().len().min(ETHERNET_LENGTH);
+    let mut link_header = [0; LINK_LENGTH];
+    let link_length = packet.link_header().len().min(LINK_LENGTH);
     link_header[..link_length].copy_from_slice(&packet.link_header()[..link_length]);
     let mut pieces = Vec::new();
     let Some(()) = cut(packet, parsed, mtu, out, &mut pieces) else { return Verdict::Drop(DropReason::BadOffload) };
     for mut piece in pieces {
-        piece.set_link_header(&link_header[..link_length]);
+        session::copy_link_header(&mut piece, &link_header[..link_length]);
         out.transmit(egress, piece);
     }
     Verdict::Replaced

@@ -43,7 +43,7 @@ pub struct Outbox {
     pub lans: [Vec<PacketBuffer>; MAX_LANS],
     /// Packets for other workers.
     pub handoffs: Vec<Handoff>,
-    /// Frames of an uplink that are the daemon's business (ARP, DHCP), as received.
+    /// Frames of an uplink that are the daemon's business (ARP, DHCP, PPPoE's control), as received.
     pub daemon: Vec<(UplinkId, PacketBuffer)>,
     /// Buffers to make packets in, and where finished ones go back to.
     pub pool: BufferPool,
@@ -59,6 +59,14 @@ impl Outbox {
             handoffs: Vec::new(),
             daemon: Vec::new(),
             pool: BufferPool::new(buffers),
+        }
+    }
+
+    /// The pool, and the queue of a port.
+    pub(super) fn parts(&mut self, egress: Egress) -> (&mut BufferPool, &mut Vec<PacketBuffer>) {
+        match egress {
+            Egress::Lan(lan) => (&mut self.pool, &mut self.lans[lan.index()]),
+            Egress::Uplink(uplink) => (&mut self.pool, &mut self.uplinks[uplink.index()]),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::flow::Timestamp;
 use crate::placement::{Lan, LanId, LanLink, NextHop, Uplink};
 use crate::wire::buffer::{ETHERNET_LENGTH, ETHERTYPE_IPV4};
 use crate::wire::icmp::{self, ErrorKind};
-use crate::wire::{MacAddress, PacketBuffer};
+use crate::wire::{MacAddress, PacketBuffer, pppoe};
 
 /// The Ethernet header of a packet for a LAN host; nothing for the TUN device.
 pub(super) fn write_lan_header(packet: &mut PacketBuffer, lan: &Lan, host: MacAddress) {
@@ -23,6 +23,10 @@ pub(super) fn write_lan_header(packet: &mut PacketBuffer, lan: &Lan, host: MacAd
 pub(super) fn write_uplink_header(packet: &mut PacketBuffer, uplink: &Uplink) -> bool {
     match uplink.next_hop {
         Some(NextHop::Ethernet { gateway, own }) => packet.set_link_header(&ethernet_header(gateway, own)),
+        Some(NextHop::Pppoe { concentrator, own, session }) => {
+            let header = pppoe::session_header((concentrator, own), session, packet.length());
+            packet.set_link_header(&header);
+        }
         None => return false,
     }
     true

@@ -296,7 +296,8 @@ struct Leave {
 
 impl Leave {
     fn by_uplink(uplink: &Uplink) -> Option<Self> {
-        let NextHop::Ethernet { gateway, own } = uplink.next_hop?;
+        // The programs do not write PPPoE's header.
+        let NextHop::Ethernet { gateway, own } = uplink.next_hop? else { return None };
         Some(Self { egress: uplink.interface?, flags: 0, redirection: 0, link_header: link_header(gateway.0, own.0) })
     }
 

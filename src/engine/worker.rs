@@ -11,6 +11,7 @@ use super::failover::pending::Moves;
 use super::listing::{FlowFilter, FlowListing, FlowPage, FlowState};
 use super::outbox::{Egress, Handoff, Ingress, Outbox};
 use super::parse::{self, Content, Ports, Way};
+use super::session::{self, Opened};
 use super::shortcut::Shortcuts;
 use super::transfers::Transfers;
 use crate::flow::direction::Direction;
@@ -201,6 +202,7 @@ impl Worker {
         while !batch.is_empty() {
             let mut guesses = self.warm_up(ingress, batch);
             for (at, packet) in batch.drain(..guesses.packets()).enumerate() {
+                let Some(packet) = self.open_session(context.snapshot, ingress, packet, out) else { continue };
                 let context = Context { likely: self.likely(&mut guesses, at), ..context };
                 if parse::is_fragment(packet.packet()) {
                     self.handle_fragment(context, ingress, packet, out);
@@ -209,6 +211,23 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Frees a packet of a line by PPPoE of its session's header. `None`: it was none to forward.
+    fn open_session(
+        &mut self,
+        snapshot: &Snapshot,
+        ingress: Ingress,
+        mut packet: PacketBuffer,
+        out: &mut Outbox,
+    ) -> Option<PacketBuffer> {
+        let Ingress::Uplink(uplink) = ingress else { return Some(packet) };
+        match session::open(snapshot, uplink, &mut packet) {
+            Opened::Packet => return Some(packet),
+            Opened::Control => out.daemon.push((uplink, packet)),
+            Opened::Drop(reason) => self.drop(ingress, reason, packet, out),
+        }
+        None
     }
 
     /// Handles a packet that another worker received and this one owns.

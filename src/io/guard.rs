@@ -4,7 +4,7 @@
 //! other's opposite, made from one predicate: the socket's filter accepts what is for the engine, the guard on the
 //! ingress hook drops it before the kernel's own stack sees it. (A tap for all protocols runs before the hook.)
 //!
-//! - Uplink: everything is for the engine, its socket takes ARP, IPv4 and IPv6 of it, and the kernel sees nothing.
+//! - Uplink: everything is for the engine, its socket takes ARP, IPv4, IPv6 and PPPoE of it, and the kernel sees nothing.
 //! - LAN: unicast frames to the interface whose destination is not the kernel's business.
 //!
 //! Where there is a shortcut, the filter may decide that a frame is neither's, and the guard carries it (see [`super::shortcut`]).
@@ -18,6 +18,7 @@ use ipnet::Ipv4Net;
 use super::shortcut::{Hook, Shortcut, TC_ACT_OK, TC_ACT_SHOT};
 use crate::sys::bpf::{Assembler, Condition, Label, Operation, PacketField, Program, ProgramKind, Register, Size};
 use crate::wire::buffer::ETHERNET_LENGTH;
+use crate::wire::pppoe::{ETHERTYPE_DISCOVERY, ETHERTYPE_SESSION};
 
 /// From linux/if_packet.h.
 const PACKET_HOST: u32 = 0;
@@ -26,6 +27,7 @@ const PACKET_OTHERHOST: u32 = 3;
 const ARP: u16 = 0x0806;
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
+const PPPOE: [u16; 2] = [ETHERTYPE_DISCOVERY, ETHERTYPE_SESSION];
 
 /// Results of a socket filter: bytes to keep.
 const IGNORE: i32 = 0;
@@ -84,7 +86,7 @@ pub(super) fn uplink_filter(shortcut: Option<&Shortcut>) -> io::Result<Program> 
     program.jump(kernel);
     program.place(below);
     program.load_field(Register::R7, PacketField::Protocol);
-    for protocol in [ARP, IPV4, IPV6] {
+    for protocol in [ARP, IPV4, IPV6].into_iter().chain(PPPOE) {
         program.jump_if(Register::R7, Condition::Equal, u32::from(protocol.to_be()), engine);
     }
     program.jump(kernel);
@@ -253,7 +255,7 @@ mod tests {
     #[test]
     fn uplink_guard_drops_everything() {
         let guard = uplink_guard(None).unwrap();
-        for ethertype in [ARP, IPV4, IPV6, 0x88cc] {
+        for ethertype in [ARP, IPV4, IPV6, 0x88cc].into_iter().chain(PPPOE) {
             assert!(dropped(&guard, &frame(ethertype, Ipv4Addr::new(9, 9, 9, 9))));
         }
     }

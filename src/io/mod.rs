@@ -19,7 +19,7 @@ pub mod workers;
 
 pub use frame_sender::FrameSender;
 pub use guard::{lan_guard, uplink_guard};
-pub use packet_port::{PacketPort, open_lan, open_uplink};
+pub use packet_port::{Framing, PacketPort, open_lan, open_uplink};
 pub use shortcut::Shortcut;
 pub use tun_port::{TunPort, open_tun};
 pub use workers::{WorkerFailure, Workers};

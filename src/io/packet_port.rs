@@ -17,15 +17,35 @@ use crate::sys::messages::Messages;
 use crate::sys::packet_socket::PacketSocket;
 use crate::sys::receive_ring::{ReceiveRing, RingFrame};
 use crate::wire::buffer::ETHERNET_LENGTH;
-use crate::wire::{BufferPool, PacketBuffer};
+use crate::wire::{BufferPool, PacketBuffer, pppoe};
 
 /// Bytes of a LAN port's ring: 2,048 frames.
 const RING_BYTES: usize = 4 << 20;
+
+/// What stands before the packets of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Ethernet's header.
+    Ethernet,
+    /// Headers of Ethernet, PPPoE and PPP (RFC 2516).
+    Pppoe,
+}
+
+impl Framing {
+    /// Bytes before a packet.
+    const fn link_length(self) -> usize {
+        match self {
+            Self::Ethernet => ETHERNET_LENGTH,
+            Self::Pppoe => pppoe::LINK_LENGTH,
+        }
+    }
+}
 
 /// One worker's packet socket on an interface.
 #[derive(Debug)]
 pub struct PacketPort {
     socket: PacketSocket,
+    framing: Framing,
     ring: Option<ReceiveRing>,
     incoming: Messages,
     outgoing: Messages,
@@ -37,8 +57,13 @@ pub struct PacketPort {
 ///
 /// # Errors
 /// When there is no such interface, it is down, or without `CAP_NET_RAW`, `CAP_NET_ADMIN` and `CAP_BPF`.
-pub fn open_uplink(interface_index: u32, workers: u8, shortcut: Option<&Shortcut>) -> io::Result<Vec<PacketPort>> {
-    open(interface_index, workers, Side::Uplink, &guard::uplink_filter(shortcut)?)
+pub fn open_uplink(
+    interface_index: u32,
+    workers: u8,
+    framing: Framing,
+    shortcut: Option<&Shortcut>,
+) -> io::Result<Vec<PacketPort>> {
+    open(interface_index, workers, (Side::Uplink, framing), &guard::uplink_filter(shortcut)?)
 }
 
 /// Opens a port for each worker on a LAN interface, in the order of the workers. They take what [`guard::lan_guard`] with the
@@ -52,10 +77,15 @@ pub fn open_lan(
     kernel_networks: &[Ipv4Net],
     shortcut: Option<&Shortcut>,
 ) -> io::Result<Vec<PacketPort>> {
-    open(interface_index, workers, Side::Lan, &guard::lan_filter(kernel_networks, shortcut)?)
+    open(interface_index, workers, (Side::Lan, Framing::Ethernet), &guard::lan_filter(kernel_networks, shortcut)?)
 }
 
-fn open(interface_index: u32, workers: u8, side: Side, filter: &Program) -> io::Result<Vec<PacketPort>> {
+fn open(
+    interface_index: u32,
+    workers: u8,
+    (side, framing): (Side, Framing),
+    filter: &Program,
+) -> io::Result<Vec<PacketPort>> {
     let (deaf, steering) = (guard::deaf_filter()?, steering::load(side, workers)?);
     let mut sockets = Vec::with_capacity(usize::from(workers));
     let mut rings = Vec::with_capacity(usize::from(workers));
@@ -74,13 +104,13 @@ fn open(interface_index: u32, workers: u8, side: Side, filter: &Program) -> io::
     for socket in &sockets {
         socket.set_filter(filter)?;
     }
-    Ok(sockets.into_iter().zip(rings).map(|(socket, ring)| PacketPort::new(socket, ring)).collect())
+    Ok(sockets.into_iter().zip(rings).map(|(socket, ring)| PacketPort::new(socket, framing, ring)).collect())
 }
 
 impl PacketPort {
-    fn new(socket: PacketSocket, ring: Option<ReceiveRing>) -> Self {
+    fn new(socket: PacketSocket, framing: Framing, ring: Option<ReceiveRing>) -> Self {
         let limit = BatchLimit::default();
-        Self { socket, ring, incoming: Messages::new(MOST), outgoing: Messages::new(MOST), limit }
+        Self { socket, framing, ring, incoming: Messages::new(MOST), outgoing: Messages::new(MOST), limit }
     }
 
     /// Receives a batch into buffers of `pool`, onto the end of `batch`. Returns whether more is likely waiting.
@@ -101,7 +131,8 @@ impl PacketPort {
         // Without a ring everything is there, else at most what has become of the socket.
         let (start, asked) = (batch.len(), self.limit.packets());
         batch.extend(std::iter::repeat_with(|| pool.take()).take(asked));
-        let areas = batch[start..].iter_mut().map(|buffer| buffer.receive_area(ETHERNET_LENGTH));
+        let link_length = self.framing.link_length();
+        let areas = batch[start..].iter_mut().map(|buffer| buffer.receive_area(link_length));
         let result = self.incoming.receive(&self.socket, areas);
         let received = *result.as_ref().unwrap_or(&0);
         batch.drain(start + received..).for_each(|buffer| pool.give(buffer));
@@ -181,7 +212,7 @@ impl PacketPort {
         for index in 0..received {
             let datagram = self.incoming.received(index);
             bytes += datagram.length;
-            let reason = match batch[at].received(datagram.length, ETHERNET_LENGTH) {
+            let reason = match batch[at].received(datagram.length, self.framing.link_length()) {
                 Ok(()) if !datagram.truncated => {
                     at += 1;
                     continue;

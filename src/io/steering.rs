@@ -3,12 +3,14 @@
 //! One program shares the frames of a packet socket's fanout group, the same one shares the packets of a TUN device.
 //! It computes what [`crate::placement::owner_of_port`] does, from the source port of what comes from the LAN and from
 //! the destination port of what comes from an uplink. All pieces of a fragmented datagram go to one worker, chosen by
-//! the IP identification, for they must meet before their ports are known. Everything else goes to worker 0, and the
+//! the IP identification, for they must meet before their ports are known. On an uplink the packet in a PPPoE session's frame
+//! is looked at like any other. Everything else goes to worker 0, and the
 //! engine hands it over.
 
 use std::io;
 
-use crate::sys::bpf::{Assembler, Condition, Operation, Program, ProgramKind, Register, Size};
+use crate::sys::bpf::{Assembler, Condition, Label, Operation, PacketField, Program, ProgramKind, Register, Size};
+use crate::wire::pppoe::{ETHERTYPE_SESSION, OVERHEAD, PROTOCOL_IPV4};
 
 /// Which port names the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +40,12 @@ pub(super) fn load(side: Side, workers: u8) -> io::Result<Program> {
     let mut program = Assembler::new();
     let [fragment, icmp, ports, port_known, other] = std::array::from_fn(|_| program.label());
 
-    // The packet starts with its IP header here, on a fanout group as on a TUN device.
-    program.apply(Operation::Set, Register::R2, 0);
+    // The packet starts with what follows the Ethernet header here, on a fanout group as on a TUN device.
+    program.apply(Operation::Set, Register::R9, 0);
+    if side == Side::Uplink {
+        skip_session_header(&mut program, other);
+    }
+    program.copy(Register::R2, Register::R9);
     program.load_bytes(HEADER, 20, other);
     program.load_stack(Size::Byte, Register::R7, HEADER);
     program.copy(Register::R8, Register::R7);
@@ -48,6 +54,7 @@ pub(super) fn load(side: Side, workers: u8) -> io::Result<Program> {
     program.apply(Operation::And, Register::R7, 0xf);
     program.apply(Operation::ShiftLeft, Register::R7, 2);
     program.jump_if(Register::R7, Condition::Less, 20, other);
+    program.apply(Operation::Add, Register::R7, Register::R9);
 
     // More Fragments, or an offset.
     program.load_stack(Size::Half, Register::R8, HEADER + 6);
@@ -86,6 +93,19 @@ pub(super) fn load(side: Side, workers: u8) -> io::Result<Program> {
     program.place(other);
     program.finish_with(0);
     Program::load(ProgramKind::SocketFilter, "potato_steering", &program.assemble()?)
+}
+
+/// R9 = where the IP header starts; frames of a session that carry something else have none.
+fn skip_session_header(program: &mut Assembler, other: Label) {
+    let plain = program.label();
+    program.load_field(Register::R7, PacketField::Protocol);
+    program.jump_if(Register::R7, Condition::NotEqual, u32::from(ETHERTYPE_SESSION.to_be()), plain);
+    program.apply(Operation::Set, Register::R2, 0);
+    program.load_bytes(HEADER, i32::from(OVERHEAD), other);
+    program.load_stack(Size::Half, Register::R7, HEADER + 6);
+    program.jump_if(Register::R7, Condition::NotEqual, u32::from(PROTOCOL_IPV4), other);
+    program.apply(Operation::Set, Register::R9, i32::from(OVERHEAD));
+    program.place(plain);
 }
 
 #[cfg(test)]
@@ -130,6 +150,37 @@ mod tests {
                     assert_eq!(uplink.test_run(&frame).unwrap().result, owner(source));
                 }
             }
+        }
+    }
+
+    /// The same frame in a PPPoE session, of this PPP protocol.
+    fn in_session(frame: &[u8], protocol: u16) -> Vec<u8> {
+        let mut framed = frame[..12].to_vec();
+        framed.extend([0x88, 0x64, 0x11, 0, 0, 7, 0, 0]);
+        framed.extend(protocol.to_be_bytes());
+        framed.extend(&frame[14..]);
+        framed
+    }
+
+    #[test]
+    fn packets_in_a_session_go_where_they_would_without() {
+        for workers in [2, 3, 8] {
+            let uplink = load(Side::Uplink, workers).unwrap();
+            for port in [443, 40_000, 40_003, 65_534] {
+                let owner = u32::from(owner_of_port(port, workers).0);
+                for (protocol, options) in [(6, 0), (17, 0), (6, 4), (17, 40)] {
+                    let plain = frame(protocol, 7, 0x4000, options, &ports(9, port));
+                    assert_eq!(uplink.test_run(&in_session(&plain, 0x0021)).unwrap().result, owner);
+                    assert_eq!(uplink.test_run(&in_session(&plain, 0xc021)).unwrap().result, 0);
+                }
+                let [high, low] = port.to_be_bytes();
+                let echo = frame(1, 7, 0, 0, &[0, 0, 0, 0, high, low, 0, 1]);
+                assert_eq!(uplink.test_run(&in_session(&echo, 0x0021)).unwrap().result, owner);
+            }
+            let piece = in_session(&frame(17, 5, 0x2010, 0, &[]), 0x0021);
+            assert_eq!(uplink.test_run(&piece).unwrap().result, 5 % u32::from(workers));
+            let runt = in_session(&frame(17, 5, 0, 0, &[]), 0x0021)[..21].to_vec();
+            assert_eq!(uplink.test_run(&runt).unwrap().result, 0);
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Theory of operation: the daemon tells the line what has become of its interface. With a carrier a line with a static
 //! address starts a [`Neighbor`]; one whose address comes by DHCP starts its [`Client`], and a [`Neighbor`] for as long
-//! as that has a lease with this address and gateway. Without a carrier both are stopped, so that a line that comes back
+//! as that has a lease with this address and gateway; one by PPPoE starts its [`pppoe::Client`] and needs no neighbour, for
+//! the session is the way to its gateway. Without a carrier all are stopped, so that a line that comes back
 //! is announced and resolved anew. Every change of [`Availability`] is an event that says why.
 //!
 //! A person can take a line down by hand. All of this goes on beneath, so that the flows that it has live on and it is of
@@ -18,6 +19,7 @@ use ipnet::Ipv4Net;
 
 use super::dhcp::{Client, ClientEvent};
 use super::neighbor::{Neighbor, NeighborEvent};
+use super::pppoe;
 use crate::flow::Timestamp;
 use crate::placement::{Availability, NextHop};
 use crate::wire::MacAddress;
@@ -61,6 +63,10 @@ pub enum Cause {
     LeaseEnded,
     /// The lease has another gateway.
     LeaseChanged,
+    /// There is a PPPoE session, with an address.
+    SessionUp,
+    /// The PPPoE session is over.
+    SessionEnded,
     /// Somebody has taken it down.
     TakenDown,
     /// Whoever took it down has put it back.
@@ -79,6 +85,8 @@ impl fmt::Display for Cause {
             Self::GatewaySilent => "gateway silent",
             Self::LeaseEnded => "lease ended",
             Self::LeaseChanged => "lease changed",
+            Self::SessionUp => "session up",
+            Self::SessionEnded => "session ended",
             Self::TakenDown => "taken down by hand",
             Self::PutBack => "put back by hand",
         })
@@ -108,6 +116,8 @@ pub enum LineEvent {
     AddressConflict(MacAddress),
     /// Something has happened to its DHCP client.
     Dhcp(ClientEvent),
+    /// Something has happened to its PPPoE client.
+    Pppoe(pppoe::ClientEvent),
 }
 
 /// Our address on a line, and the gateway's.
@@ -133,6 +143,7 @@ pub struct Line {
 enum Addressing {
     Static(Ends),
     Dhcp(Box<Client>),
+    Pppoe(Box<pppoe::Client>),
 }
 
 #[derive(Debug)]
@@ -158,6 +169,12 @@ impl Line {
         Self::with(Addressing::Dhcp(Box::new(client)))
     }
 
+    /// A line that gets its address in a PPPoE session, whose interface nobody has seen yet.
+    #[must_use]
+    pub fn with_pppoe(client: pppoe::Client) -> Self {
+        Self::with(Addressing::Pppoe(Box::new(client)))
+    }
+
     fn with(addressing: Addressing) -> Self {
         Self { addressing, admin: AdminStatus::Up, state: State::Missing, events: VecDeque::new() }
     }
@@ -180,6 +197,9 @@ impl Line {
         match &self.addressing {
             Addressing::Static(ends) => Some(*ends),
             Addressing::Dhcp(client) => ends_of(client),
+            Addressing::Pppoe(client) => {
+                client.connection().map(|connection| Ends { address: connection.address, gateway: connection.gateway })
+            }
         }
     }
 
@@ -187,8 +207,17 @@ impl Line {
     #[must_use]
     pub fn dhcp(&self) -> Option<&Client> {
         match &self.addressing {
-            Addressing::Static(_) => None,
             Addressing::Dhcp(client) => Some(client),
+            Addressing::Static(_) | Addressing::Pppoe(_) => None,
+        }
+    }
+
+    /// The PPPoE client, if the line has one.
+    #[must_use]
+    pub fn pppoe(&self) -> Option<&pppoe::Client> {
+        match &self.addressing {
+            Addressing::Pppoe(client) => Some(client),
+            Addressing::Static(_) | Addressing::Dhcp(_) => None,
         }
     }
 
@@ -208,6 +237,10 @@ impl Line {
     #[must_use]
     pub fn next_hop(&self) -> Option<NextHop> {
         match &self.state {
+            State::Running { mac, .. } if let Addressing::Pppoe(client) = &self.addressing => {
+                let pppoe::Connection { concentrator, session, .. } = *client.connection()?;
+                Some(NextHop::Pppoe { concentrator, own: *mac, session })
+            }
             State::Running { mac, neighbor } => {
                 let gateway = neighbor.as_ref().and_then(Neighbor::gateway_mac)?;
                 Some(NextHop::Ethernet { gateway, own: *mac })
@@ -234,12 +267,21 @@ impl Line {
             (None, Some(_)) => State::NoCarrier,
             (None, None) => State::Missing,
         };
-        if running.is_none()
-            && let Addressing::Dhcp(client) = &mut self.addressing
-        {
-            client.stop();
+        if running.is_none() {
+            match &mut self.addressing {
+                Addressing::Static(_) => {}
+                Addressing::Dhcp(client) => client.stop(),
+                Addressing::Pppoe(client) => client.stop(),
+            }
         }
         self.report_change(from, cause);
+    }
+
+    /// Takes in the interface's MTU, before [`Self::handle_interface`]: a PPPoE session is told what frames have room for.
+    pub fn handle_interface_mtu(&mut self, mtu: u16) {
+        if let Addressing::Pppoe(client) = &mut self.addressing {
+            client.handle_interface_mtu(mtu);
+        }
     }
 
     /// Takes in what people want of the line.
@@ -253,13 +295,15 @@ impl Line {
         self.report_change(from, cause);
     }
 
-    /// Takes in the networks of the LANs, which a line whose address comes by DHCP must not overlap.
+    /// Takes in the networks of the LANs, which a line whose address the provider gives must not overlap.
     pub fn handle_lan_networks(&mut self, now: Timestamp, lans: &[Ipv4Net]) {
         let from = self.availability();
-        if let Addressing::Dhcp(client) = &mut self.addressing {
-            client.handle_lan_networks(now, lans);
-            self.take_events(now, from);
+        match &mut self.addressing {
+            Addressing::Static(_) => return,
+            Addressing::Dhcp(client) => client.handle_lan_networks(now, lans),
+            Addressing::Pppoe(client) => client.handle_lan_networks(now, lans),
         }
+        self.take_events(now, from);
     }
 
     /// Handles an ARP packet: what follows the Ethernet header.
@@ -284,33 +328,52 @@ impl Line {
         }
     }
 
+    /// Handles a frame of PPPoE, Ethernet header first.
+    pub fn handle_pppoe(&mut self, now: Timestamp, frame: &[u8]) {
+        let from = self.availability();
+        if let Addressing::Pppoe(client) = &mut self.addressing {
+            client.handle_packet(now, frame);
+            self.take_events(now, from);
+        }
+    }
+
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let from = self.availability();
         if let State::Running { neighbor: Some(neighbor), .. } = &mut self.state {
             neighbor.handle_timeout(now);
         }
-        if let Addressing::Dhcp(client) = &mut self.addressing {
-            client.handle_timeout(now);
+        match &mut self.addressing {
+            Addressing::Static(_) => {}
+            Addressing::Dhcp(client) => client.handle_timeout(now),
+            Addressing::Pppoe(client) => client.handle_timeout(now),
         }
         self.take_events(now, from);
     }
 
     /// Gives the address back, if it was given to us for a time. The line is of no use from then on.
     pub fn release(&mut self) {
-        if let (Addressing::Dhcp(client), State::Running { neighbor, .. }) = (&mut self.addressing, &mut self.state) {
-            client.release();
-            *neighbor = None;
+        let State::Running { neighbor, .. } = &mut self.state else { return };
+        match &mut self.addressing {
+            Addressing::Static(_) => {}
+            Addressing::Dhcp(client) => {
+                client.release();
+                *neighbor = None;
+            }
+            Addressing::Pppoe(client) => client.release(),
         }
     }
 
     /// The next frame to send.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         let State::Running { neighbor, .. } = &mut self.state else { return None };
-        if let Addressing::Dhcp(client) = &mut self.addressing
-            && let Some(frame) = client.poll_transmit()
-        {
-            return Some(frame);
+        let frame = match &mut self.addressing {
+            Addressing::Static(_) => None,
+            Addressing::Dhcp(client) => client.poll_transmit(),
+            Addressing::Pppoe(client) => client.poll_transmit(),
+        };
+        if frame.is_some() {
+            return frame;
         }
         neighbor.as_mut().and_then(Neighbor::poll_transmit).map(|frame| frame.to_vec())
     }
@@ -319,7 +382,11 @@ impl Line {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let State::Running { neighbor, .. } = &self.state else { return None };
-        let client = self.dhcp().and_then(Client::poll_timeout);
+        let client = match &self.addressing {
+            Addressing::Static(_) => None,
+            Addressing::Dhcp(client) => client.poll_timeout(),
+            Addressing::Pppoe(client) => client.poll_timeout(),
+        };
         neighbor.as_ref().map(Neighbor::poll_timeout).into_iter().chain(client).min()
     }
 
@@ -332,6 +399,10 @@ impl Line {
         let neighbor = match &mut self.addressing {
             Addressing::Static(ends) => Some(Neighbor::new(now, mac, ends.address, ends.gateway)),
             Addressing::Dhcp(client) => {
+                client.start(now, mac);
+                None
+            }
+            Addressing::Pppoe(client) => {
                 client.start(now, mac);
                 None
             }
@@ -360,6 +431,16 @@ impl Line {
             {
                 *neighbor = ends.map(|ends| Neighbor::new(now, *mac, ends.address, ends.gateway));
                 cause = Some(if ends.is_some() { Cause::LeaseChanged } else { Cause::LeaseEnded });
+            }
+        }
+        if let Addressing::Pppoe(client) = &mut self.addressing {
+            while let Some(event) = client.poll_event() {
+                cause = match event {
+                    pppoe::ClientEvent::Connected(_) => Some(Cause::SessionUp),
+                    pppoe::ClientEvent::Ended(_) => Some(Cause::SessionEnded),
+                    pppoe::ClientEvent::Failed(_) => cause,
+                };
+                self.events.push_back(LineEvent::Pppoe(event));
             }
         }
         if let Some(cause) = cause {

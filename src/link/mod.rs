@@ -6,6 +6,7 @@ pub mod arp;
 pub mod dhcp;
 pub mod line;
 pub mod neighbor;
+pub mod pppoe;
 
 pub use arp::ArpFrame;
 pub use line::{AdminStatus, Cause, Ends, InterfaceStatus, Line, LineEvent};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ipnet::Ipv4Net;
 
 use crate::wire::MacAddress;
+use crate::wire::pppoe::SessionId;
 
 /// Most uplinks a router can have.
 pub const MAX_UPLINKS: usize = 32;
@@ -119,6 +120,15 @@ pub enum NextHop {
         /// Ours.
         own: MacAddress,
     },
+    /// By a PPPoE session (RFC 2516).
+    Pppoe {
+        /// The concentrator's address.
+        concentrator: MacAddress,
+        /// Ours.
+        own: MacAddress,
+        /// The session.
+        session: SessionId,
+    },
 }
 
 impl NextHop {
@@ -127,6 +137,7 @@ impl NextHop {
     pub const fn gateway(self) -> Option<MacAddress> {
         match self {
             Self::Ethernet { gateway, .. } => Some(gateway),
+            Self::Pppoe { concentrator, .. } => Some(concentrator),
         }
     }
 }

@@ -8,6 +8,8 @@
 //! |   unused   | virtio_net_hdr (10) | Ethernet (14) | IP packet ... |
 //! ```
 //!
+//! On a line by PPPoE the link header has eight bytes more (see [`super::pppoe`]).
+//!
 //! Buffers are owned by whoever works on the packet and move by value: port, engine, fragment cache, another worker,
 //! back to the [`BufferPool`].
 
@@ -109,7 +111,7 @@ impl PacketBuffer {
     }
 
     /// Takes over what a port has put into [`Self::receive_area`]: `received` bytes with a virtio header and
-    /// `link_length` bytes of link header.
+    /// `link_length` bytes of link header, zero where the frame ends before.
     ///
     /// # Errors
     /// When the virtio header contradicts itself. The buffer then holds an empty packet.
@@ -117,6 +119,8 @@ impl PacketBuffer {
         let start = HEADROOM - link_length - VNET_LENGTH;
         let mut header = [0; VNET_LENGTH];
         header.copy_from_slice(&self.bytes[start..start + VNET_LENGTH]);
+        // What an earlier packet has left must not pass for this one's.
+        self.bytes[(start + received).min(HEADROOM)..HEADROOM].fill(0);
         self.link_length = link_length as u16;
         self.length = u16::try_from(received.saturating_sub(VNET_LENGTH + link_length)).unwrap_or(u16::MAX);
         match VnetHeader::decode(&header, self.link_length) {
@@ -132,7 +136,13 @@ impl PacketBuffer {
         }
     }
 
-    /// The link header: empty, or [`ETHERNET_LENGTH`] bytes.
+    /// Link header and packet: on Ethernet, the whole frame.
+    #[must_use]
+    pub fn frame(&self) -> &[u8] {
+        &self.bytes[HEADROOM - usize::from(self.link_length)..HEADROOM + self.length()]
+    }
+
+    /// The link header: empty, [`ETHERNET_LENGTH`] or [`super::pppoe::LINK_LENGTH`] bytes.
     #[must_use]
     pub fn link_header(&self) -> &[u8] {
         &self.bytes[HEADROOM - usize::from(self.link_length)..HEADROOM]

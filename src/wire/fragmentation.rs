@@ -1,6 +1,6 @@
 //! Cutting an IPv4 packet for a link that is too narrow (RFC 791 section 3.2). For packets without the don't-fragment
-//! flag. Of super-packets only UDP's are cut here, into the datagrams that they stand for, for those may be too long
-//! themselves; TCP's are left to whoever sends them.
+//! flag. UDP's super-packets are cut here too, into the datagrams that they stand for, for those may be too long
+//! themselves. TCP's are cut in [`super::segmentation`], where whoever sends them cannot.
 
 use std::num::NonZeroU16;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use potato::engine::counters::DropCounters;
-use potato::io::{FrameSender, PacketPort, TunPort, open_tun, open_uplink};
+use potato::io::{FrameSender, Framing, PacketPort, TunPort, open_tun, open_uplink};
 use potato::sys::clock;
 use potato::sys::netns::run_in;
 use potato::wire::{BufferPool, PacketBuffer};
@@ -54,11 +54,11 @@ impl Link {
     }
 
     pub(crate) fn near_ports(&self, workers: u8) -> Vec<PacketPort> {
-        self.near(|| open_uplink(interface_index("port0"), workers, None)).unwrap()
+        self.near(|| open_uplink(interface_index("port0"), workers, Framing::Ethernet, None)).unwrap()
     }
 
     pub(crate) fn far_ports(&self, workers: u8) -> Vec<PacketPort> {
-        self.far(|| open_uplink(interface_index("peer0"), workers, None)).unwrap()
+        self.far(|| open_uplink(interface_index("peer0"), workers, Framing::Ethernet, None)).unwrap()
     }
 
     pub(crate) fn far_sender(&self) -> FrameSender {
