@@ -9,6 +9,7 @@
 //! It does not look at the machine: whether an interface exists is for the daemon to see, again and again.
 
 mod error;
+mod interface;
 mod later;
 mod lower;
 mod section;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use ipnet::Ipv4Net;
 
 pub use error::ConfigError;
+pub use interface::{DevicePath, UplinkInterface};
 pub use later::{Class, Forward, Health, HealthTarget, Reservation, ReservedHost, Rule, TimeOfDay, Web};
 pub use values::{InterfaceName, Rate, UplinkName};
 
@@ -142,7 +144,7 @@ pub struct Uplink {
     /// Its name: unique.
     pub name: UplinkName,
     /// Its interface: unique, and not the LAN's.
-    pub interface: InterfaceName,
+    pub interface: UplinkInterface,
     /// Where its address comes from.
     pub kind: UplinkKind,
     /// Its share of new flows: as given, else its download rate in Mbit/s when every uplink names one, else 1.

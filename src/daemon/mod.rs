@@ -10,13 +10,17 @@
 
 mod admin_file;
 mod control;
+mod departure;
 mod engine;
 mod event;
 mod history;
+mod interfaces;
 mod lan;
 mod lease_file;
 mod link;
 mod log;
+mod matching;
+mod notable;
 mod privilege;
 mod queue_drops;
 mod rates;

@@ -225,18 +225,19 @@ pub struct EventReport {
     /// When, as RFC 3339 writes it, in UTC.
     pub time: String,
     /// `router-started`, `router-stopped`, `uplink-changed`, `link-ordered`, `reload-ordered`, `log-begun` (the file before
-    /// was broken), `events-lost` (could not be kept).
+    /// was broken), `events-lost` (could not be kept); of a line: `gateway-moved`, `address-conflict`, `lease-obtained`,
+    /// `lease-ended`, `lease-denied`, `lease-refused`, `lease-declined`, `dhcp-server-silent`.
     pub event: String,
     /// Name of the uplink that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uplink: Option<String>,
-    /// The uplink's state before.
+    /// The uplink's state before; the address that it had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Its state from then on; what was ordered; the version that was started.
+    /// Its state from then on, or the address that it has; what was ordered; the version that was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// Why, or why nothing has come of an order.
+    /// Why, or why nothing has come of an order; with whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// Who did it.

@@ -29,7 +29,7 @@ use super::{DaemonError, control_socket, engine, status};
 use crate::config::{self, Config};
 use crate::engine::FlowAddresses;
 use crate::flow::Timestamp;
-use crate::host::{Host, HostEvent, HostEvents, Interface};
+use crate::host::{Host, HostEvent, HostEvents};
 use crate::io::{self, Shortcut, WorkerFailure, Workers};
 use crate::link::dhcp;
 use crate::placement::{LanId, Snapshot, UplinkId};
@@ -225,10 +225,8 @@ impl<'h> Router<'h> {
             HostEvent::InterfaceRemoved { name, .. } if name == self.config.lan.tun.as_str() => {
                 return Err(DaemonError::TunRemoved { interface: name });
             }
-            HostEvent::InterfaceAdded(Interface { name, .. })
-            | HostEvent::InterfaceChanged(Interface { name, .. })
-            | HostEvent::InterfaceRemoved { name, .. } => {
-                let outcome = self.look_at(&name).await;
+            HostEvent::InterfaceAdded(_) | HostEvent::InterfaceChanged(_) | HostEvent::InterfaceRemoved { .. } => {
+                let outcome = self.look_at_interfaces().await;
                 self.survive(outcome, "interface not taken over");
             }
             HostEvent::AddressesChanged { .. } | HostEvent::RoutesChanged => self.refresh_soon(),
@@ -238,18 +236,6 @@ impl<'h> Router<'h> {
             }
         }
         self.publish();
-        Ok(())
-    }
-
-    /// Looks how the interface is now: what the event says may be old, our own steps have changed it since.
-    async fn look_at(&mut self, name: &str) -> Result<(), DaemonError> {
-        let uplinks = self.config.uplinks.iter().map(|uplink| &uplink.interface);
-        if !uplinks.chain(&self.config.lan.interfaces).any(|ours| ours.as_str() == name) {
-            return Ok(());
-        }
-        let there = self.host.interfaces().await?;
-        self.note_interface(name, there.into_iter().find(|interface| interface.name == name));
-        self.settle_interfaces().await;
         Ok(())
     }
 

@@ -81,7 +81,7 @@ pub(super) fn uplink(
     let (out_rate, in_rate) = rates.of(uplink.id.index());
     UplinkReport {
         name: uplink.config.name.to_string(),
-        interface: uplink.config.interface.to_string(),
+        interface: uplink.interface_name(),
         kind: uplink.config.kind.name().to_owned(),
         state: uplink.line.availability().name().to_owned(),
         address: uplink.addresses().map(|(address, _)| address.to_string()),
