@@ -14,6 +14,8 @@ pub(super) enum Departure {
         /// Where.
         path: String,
     },
+    /// It is there as it was, and not this uplink's: the configuration says otherwise now.
+    Reassigned,
     /// It is there under another name, which is not this uplink's.
     Renamed {
         /// How it is called now.
@@ -26,6 +28,7 @@ impl Departure {
     pub(super) fn of(known: &Interface, path: Option<&str>, there: &[Interface]) -> Self {
         let now = there.iter().find(|interface| interface.index == known.index);
         match (now, path) {
+            (Some(now), _) if now.name == known.name => Self::Reassigned,
             (Some(now), _) => Self::Renamed { to: now.name.clone() },
             (None, Some(path)) if device::is_pluggable(path) => Self::Pulled { path: path.to_owned() },
             (None, _) => Self::Removed,
@@ -38,6 +41,7 @@ impl fmt::Display for Departure {
         match self {
             Self::Removed => f.write_str("interface removed"),
             Self::Pulled { path } => write!(f, "interface removed: stick pulled at {path}"),
+            Self::Reassigned => f.write_str("interface removed: the configuration names another"),
             Self::Renamed { to } => write!(f, "interface removed: it is called {to} now"),
         }
     }

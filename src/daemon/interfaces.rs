@@ -5,7 +5,10 @@ use tracing::{info, warn};
 use super::DaemonError;
 use super::departure::Departure;
 use super::matching::{self, Wanted};
+use super::place::Place;
+use super::places;
 use super::router::{Router, now};
+use super::uplink::UplinkState;
 use crate::config::UplinkInterface;
 use crate::host::{Interface, device};
 
@@ -43,16 +46,20 @@ impl Router<'_> {
         Ok(())
     }
 
+    /// The interface of each place; a vacant one gets none.
     fn assign<'i>(&self, there: &'i [Interface]) -> Vec<Option<&'i Interface>> {
-        let held = |interface: &Option<Interface>| interface.as_ref().map(|interface| interface.index);
-        let wanted: Vec<_> = self
-            .uplinks
-            .iter()
-            .map(|uplink| Wanted { by: &uplink.config.interface, held: held(&uplink.interface) })
+        let held = |uplink: &UplinkState| uplink.interface.as_ref().map(|interface| interface.index);
+        let wanted: Vec<_> = places::configured(&self.uplinks)
+            .map(|uplink| Wanted { by: &uplink.config.interface, held: held(uplink) })
             .collect();
         let lans = self.lans.iter().map(|lan| lan.name.as_str());
         let taken: Vec<_> = lans.chain([self.config.lan.tun.as_str(), "lo"]).collect();
-        matching::assign(&wanted, there, &taken, device::device_path)
+        let mut assigned = matching::assign(&wanted, there, &taken, device::device_path).into_iter();
+        let of_place = |uplink: &UplinkState| match uplink.place {
+            Place::Configured => assigned.next().flatten(),
+            Place::Vacant => None,
+        };
+        self.uplinks.iter().map(of_place).collect()
     }
 
     /// Takes in which interface is an uplink's; gives the number of the one that is no longer.
@@ -97,7 +104,7 @@ impl Router<'_> {
 
     /// Says which uplinks have no interface yet, and what there is instead.
     pub(super) fn warn_of_missing(&self) {
-        for uplink in self.uplinks.iter().filter(|uplink| uplink.interface.is_none()) {
+        for uplink in places::configured(&self.uplinks).filter(|uplink| uplink.interface.is_none()) {
             let (name, interface) = (&uplink.config.name, &uplink.config.interface);
             let there = match interface {
                 UplinkInterface::Name(_) => String::new(),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::lan::LanState;
+use super::places;
 use super::queue_drops::QueueDrops;
 use super::rates::{Rates, Sample};
 use super::report::{
     EngineReport, FlowReport, FlowTraffic, FlowsQuery, FlowsReport, LanReport, LeaseReport, TrafficReport, UplinkReport,
 };
 use super::uplink::UplinkState;
-use crate::config::Uplink;
 use crate::engine::counters::DropCounters;
 use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
 use crate::flow::{Protocol, Timestamp};
@@ -126,7 +126,7 @@ pub(super) fn lan(lan: &LanState) -> LanReport {
 }
 
 /// What a query asks for, and at most how many; or what is wrong with it.
-pub(super) fn filter(query: &FlowsQuery, uplinks: &[Uplink]) -> Result<(FlowFilter, usize), String> {
+pub(super) fn filter(query: &FlowsQuery, uplinks: &[UplinkState]) -> Result<(FlowFilter, usize), String> {
     let uplink = query.uplink.as_ref().map(|name| uplink_named(name, uplinks)).transpose()?;
     let protocol = query.protocol.as_ref().map(|name| protocol_named(name)).transpose()?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).min(MOST_FLOWS);
@@ -134,10 +134,10 @@ pub(super) fn filter(query: &FlowsQuery, uplinks: &[Uplink]) -> Result<(FlowFilt
 }
 
 /// The uplink of this name, or which there are.
-pub(super) fn uplink_named(name: &str, uplinks: &[Uplink]) -> Result<UplinkId, String> {
-    let found = (0..).zip(uplinks).find(|(_, uplink)| uplink.name.as_str() == name);
-    found.map(|(id, _)| UplinkId(id)).ok_or_else(|| {
-        let names: Vec<_> = uplinks.iter().map(|uplink| uplink.name.as_str()).collect();
+pub(super) fn uplink_named(name: &str, uplinks: &[UplinkState]) -> Result<UplinkId, String> {
+    let found = places::configured(uplinks).find(|uplink| uplink.config.name.as_str() == name);
+    found.map(|uplink| uplink.id).ok_or_else(|| {
+        let names: Vec<_> = places::configured(uplinks).map(|uplink| uplink.config.name.as_str()).collect();
         format!("there is no uplink named \"{}\"; there are {}", name.escape_debug(), names.join(", "))
     })
 }
@@ -148,20 +148,20 @@ fn protocol_named(name: &str) -> Result<Protocol, String> {
 }
 
 /// The flows found, one more than `limit` if there are more.
-pub(super) fn flows(mut found: Vec<FlowListing>, limit: usize, uplinks: &[Uplink]) -> FlowsReport {
+pub(super) fn flows(mut found: Vec<FlowListing>, limit: usize, uplinks: &[UplinkState]) -> FlowsReport {
     let limited = found.len() > limit;
     found.truncate(limit);
     FlowsReport { flows: found.iter().map(|flow| self::flow(flow, uplinks)).collect(), limited }
 }
 
-fn flow(flow: &FlowListing, uplinks: &[Uplink]) -> FlowReport {
+fn flow(flow: &FlowListing, uplinks: &[UplinkState]) -> FlowReport {
     let traffic = |(packets, bytes)| FlowTraffic { packets, bytes };
     FlowReport {
         protocol: flow.tuple.protocol.to_string(),
         host: flow.tuple.source.to_string(),
         remote: flow.tuple.destination.to_string(),
         external: flow.external.to_string(),
-        uplink: uplinks.get(flow.uplink.index()).map(|uplink| uplink.name.to_string()).unwrap_or_default(),
+        uplink: uplinks.get(flow.uplink.index()).map(|uplink| uplink.config.name.to_string()).unwrap_or_default(),
         state: flow.state.name().to_owned(),
         out: traffic(flow.out),
         back: traffic(flow.back),

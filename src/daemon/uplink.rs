@@ -9,6 +9,7 @@ use super::departure::Departure;
 use super::history::{History, Kind, Record};
 use super::lease_file::LeaseFile;
 use super::notable;
+use super::place::Place;
 use crate::config::{self, UplinkKind};
 use crate::flow::Timestamp;
 use crate::host::Interface;
@@ -21,6 +22,8 @@ use crate::placement::{Availability, DhcpAnswers, NextHop, Uplink, UplinkId};
 #[derive(Debug)]
 pub(super) struct UplinkState {
     pub(super) id: UplinkId,
+    /// Whether it is in the configuration.
+    pub(super) place: Place,
     pub(super) config: config::Uplink,
     pub(super) line: Line,
     /// As the kernel last told of it; `None`: it is not there.
@@ -69,6 +72,7 @@ impl UplinkState {
         };
         Self {
             id,
+            place: Place::Configured,
             config,
             line,
             interface: None,
@@ -82,6 +86,14 @@ impl UplinkState {
             lease_file,
             history,
         }
+    }
+
+    /// Ends as an uplink: gives its address back and lets go of its interface, which it returns.
+    pub(super) fn vacate(&mut self) -> Option<Interface> {
+        self.line.release();
+        self.pump();
+        (self.place, self.sender, self.flows_address, self.prepared) = (Place::Vacant, None, None, false);
+        self.interface.take()
     }
 
     /// Tells the line how its interface is.
@@ -215,6 +227,7 @@ impl UplinkState {
 
     /// As the packet path needs it.
     pub(super) fn snapshot(&self) -> Uplink {
+        let is_vacant = self.place == Place::Vacant;
         let interface_mtu = self.interface.as_ref().map_or(1_500, |interface| interface.mtu);
         let client = self.line.dhcp();
         let lease_mtu = client.and_then(Client::lease).and_then(|lease| lease.mtu).unwrap_or(u16::MAX);
@@ -224,7 +237,12 @@ impl UplinkState {
             name: self.config.name.shared(),
             interface: self.interface.as_ref().map(|interface| interface.index),
             availability: self.line.availability(),
-            external: self.line.ends().map(|ends| ends.address).filter(|&address| Some(address) == self.flows_address),
+            // Without an address nobody uses a vacant place.
+            external: self
+                .line
+                .ends()
+                .map(|ends| ends.address)
+                .filter(|&address| Some(address) == self.flows_address && !is_vacant),
             mtu: u16::try_from(interface_mtu).unwrap_or(u16::MAX).min(lease_mtu),
             weight: self.config.weight,
             next_hop: self.line.next_hop(),

@@ -18,6 +18,7 @@ mod outbound;
 pub mod outbox;
 mod parse;
 pub mod persist;
+mod places;
 mod refusal;
 pub mod shortcut;
 #[cfg(test)]

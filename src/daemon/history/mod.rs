@@ -61,6 +61,14 @@ pub(super) enum Kind {
     LinkOrdered,
     /// Somebody wants the configuration read again.
     ReloadOrdered,
+    /// Another configuration has a line that was not there.
+    UplinkAdded,
+    /// Another configuration does not have a line that was there: so many flows ended.
+    UplinkRemoved,
+    /// Another configuration makes a line a new one: so many flows of the old one ended.
+    UplinkReplaced,
+    /// Another configuration gives a line other settings.
+    UplinkSet,
     /// The events of another file are gone from here.
     LogBegun,
     /// Some events before this one could not be kept.
@@ -84,6 +92,10 @@ impl Kind {
             Self::DhcpServerSilent => "dhcp-server-silent",
             Self::LinkOrdered => "link-ordered",
             Self::ReloadOrdered => "reload-ordered",
+            Self::UplinkAdded => "uplink-added",
+            Self::UplinkRemoved => "uplink-removed",
+            Self::UplinkReplaced => "uplink-replaced",
+            Self::UplinkSet => "uplink-set",
             Self::LogBegun => "log-begun",
             Self::EventsLost => "events-lost",
         }
