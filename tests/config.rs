@@ -525,3 +525,29 @@ fn dhcp_uplinks_stand_beside_static_ones_without_addresses() {
     assert_eq!(config.uplinks[2].kind.static_address(), None);
     assert_eq!(config.uplinks[2].weight.get(), 2);
 }
+
+#[test]
+fn uplink_names_its_interface_in_one_of_three_ways() {
+    let config = parse(&with("interface = \"wan1\"", "mac = \"02:00:5E:10:00:01\"")).unwrap();
+    assert_eq!(config.uplinks[0].interface.to_string(), "mac 02:00:5e:10:00:01");
+    let config = parse(&with("interface = \"wan1\"", "path = \"pci-0000:00:14.0-usb-0:2:1.0\"")).unwrap();
+    assert_eq!(config.uplinks[0].interface.to_string(), "path pci-0000:00:14.0-usb-0:2:1.0");
+    assert_eq!(config.uplinks[0].interface.name(), None);
+    let one = "one of `interface`, `mac` and `path`";
+    let both = with("interface = \"wan1\"", "interface = \"wan1\"\nmac = \"02:00:5e:10:00:01\"");
+    assert_refused(&both, 7, &["`mac`: the interface is given by `interface` already", one]);
+    let both = with("interface = \"wan1\"", "mac = \"02:00:5e:10:00:01\"\npath = \"pci-0000:00:14.0\"");
+    assert_refused(&both, 7, &["`path`: the interface is given by `mac` already", one]);
+    assert_refused(&with("interface = \"wan1\"\n", ""), 4, &["no `interface`", "`mac` or `path`"]);
+    for wrong in ["02:00:5e:10:00", "01:00:5e:10:00:01", "00:00:00:00:00:00", "wan1"] {
+        assert_refused(&with("interface = \"wan1\"", &format!("mac = \"{wrong}\"")), 6, &["`mac`", "six hexadecimal"]);
+    }
+    for wrong in ["", "/sys/devices/pci0000:00", "usb2", "pci-0000:00:14.0 "] {
+        assert_refused(&with("interface = \"wan1\"", &format!("path = \"{wrong}\"")), 6, &["`path`", "ID_PATH"]);
+    }
+    let second = |key: &str| format!("name = \"dsl2\"\n{key}\nkind = \"dhcp\"\n");
+    let first = with("interface = \"wan1\"", "mac = \"02:00:5e:10:00:01\"");
+    let same = format!("{first}\n[[uplink]]\n{}", second("mac = \"02:00:5e:10:00:01\""));
+    assert_refused(&same, 13, &["`mac`", "the interface of uplink \"dsl1\""]);
+    parse(&format!("{first}\n[[uplink]]\n{}", second("mac = \"02:00:5e:10:00:02\""))).unwrap();
+}

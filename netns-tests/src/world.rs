@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::Must;
 use crate::sniffer::{Resets, Sniffer};
-use crate::waiting::SOON;
+use crate::waiting::{SOON, wait_for};
 
 /// A lab with a running router.
 #[derive(Debug)]
@@ -53,10 +53,46 @@ impl World {
     /// When it cannot be started.
     #[must_use]
     pub fn launched(capture: Capture, lab: Lab) -> Self {
+        let configuration = lab.configuration(capture);
+        Self::configured(lab, &configuration)
+    }
+
+    /// `lab` with a router that is being started with this configuration, and sniffers.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn configured(lab: Lab, configuration: &str) -> Self {
         let sniffers = Sniffer::at_every_far_end(&lab);
         let resets = Some(Resets::of_the_hosts(&lab));
-        let router = lab.launch_router(binary(), capture).must();
+        let config = lab.write_config(configuration).must();
+        let router = Router::start(lab.router(), binary(), &config, lab.directory()).must();
         Self { router, sniffers, resets, servers: None, lab }
+    }
+
+    /// What `potato events` tells as JSON, the newest hundred.
+    ///
+    /// # Panics
+    /// When the router does not answer.
+    #[must_use]
+    pub fn events(&self) -> Vec<Value> {
+        let (status, said, error) = self.potato(&["events", "--json"]);
+        assert_eq!(status, Some(0), "{error}");
+        let report: Value = serde_json::from_str(&said).must();
+        report["events"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Waits until an event of this kind has these words in its JSON, and gives it.
+    ///
+    /// # Panics
+    /// When none comes soon.
+    #[track_caller]
+    pub fn wait_for_event(&self, kind: &str, words: &str) -> Value {
+        wait_for(&format!("an event {kind} with {words}"), || {
+            let events = self.events();
+            let is_it = |event: &&Value| event["event"] == kind && event.to_string().contains(words);
+            events.iter().rev().find(is_it).cloned().ok_or_else(|| format!("{events:#?}"))
+        })
     }
 
     /// Starts the demo's web and name servers in the internet.

@@ -131,6 +131,7 @@ fn a_provider_with_another_network_gives_a_new_address() {
     };
     world.wait_for_uplink(1, SOON * 2, "with the new network", is_there);
     assert!(provider.count("DHCPNAK") > 0, "{}", provider.log());
+    world.wait_for_event("lease-ended", "taken it back");
     // The old connection was not moved: it is gone, and nothing of it leaves with the new address.
     let flows = world.router.flows(&[]).must().to_string();
     assert!(!flows.contains(":7000"), "{flows}");
@@ -180,6 +181,8 @@ fn a_lease_in_the_lans_network_is_refused_and_explained() {
         assert!(log.contains(part), "should say {part}: {log}");
     }
     assert_eq!(provider.count("DHCPREQUEST"), 0);
+    let refused = world.wait_for_event("lease-refused", "192.168.10.1");
+    assert!(refused["cause"].as_str().is_some_and(|cause| cause.contains("give the LAN another")), "{refused}");
     // The other line carries on.
     ping(&world);
     world.finish();
@@ -262,6 +265,9 @@ fn an_address_that_somebody_uses_is_declined() {
     world.wait_for_uplink(1, SOON * 3, "up", |uplink| uplink["state"] == "up");
     assert_ne!(address(&world), Ipv4Addr::new(10, 77, 1, 50));
     assert!(world.router.log().contains("lease declined"));
+    world.wait_for_event("lease-declined", "10.77.1.50");
+    let obtained = world.wait_for_event("lease-obtained", &address(&world).to_string());
+    assert_eq!((&obtained["by"], &obtained["cause"]), (&json!("server 10.77.1.1"), &json!("gateway 10.77.1.1")));
     ping(&world);
     world.finish();
 }

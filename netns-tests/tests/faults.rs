@@ -100,5 +100,7 @@ fn a_gateway_with_a_new_mac_is_found_again(capture: Capture) {
     netns_tests::waiting::wait_for("an answer by the new address", || {
         world.host(1).exec("ping", &["-c", "1", "-W", "1", "203.0.113.1"]).map_err(|error| error.to_string())
     });
+    let moved = world.wait_for_event("gateway-moved", "02:00:00:00:77:01");
+    assert_eq!((&moved["uplink"], &moved["cause"]), (&"dsl1".into(), &"gateway 10.77.1.1".into()), "{moved}");
     world.finish();
 }

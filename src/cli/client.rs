@@ -39,6 +39,9 @@ pub(super) enum ClientError {
     /// It has stopped while we listened.
     #[error("the router has stopped")]
     Stopped,
+    /// The router says that its configuration file is wrong.
+    #[error("{0}")]
+    WrongFile(String),
     /// The router says no.
     #[error("{0}")]
     Refused(String),
@@ -73,7 +76,7 @@ pub(super) fn listen<E: From<ClientError>>(
             let response = response.map_err(|_| ClientError::Silent)?.map_err(garbled)?;
             if response.status() != StatusCode::OK {
                 let body = response.into_body().collect().await.map_err(garbled)?.to_bytes();
-                return Err(refusal(&body).into());
+                return Err(refusal(StatusCode::BAD_REQUEST, &body).into());
             }
             let (mut body, mut lines) = (response.into_body(), Lines::default());
             // An end in the middle is an end: the router went without a word.
@@ -134,11 +137,15 @@ fn exchange<T: DeserializeOwned>(run_dir: &Path, method: Method, path: &str, bod
     let (status, body) = runtime
         .block_on(async { tokio::time::timeout(LONGEST_WAIT, send(&socket, request)).await })
         .map_err(|_| ClientError::Silent)??;
-    if status == StatusCode::OK { serde_json::from_slice(&body).map_err(garbled) } else { Err(refusal(&body)) }
+    if status == StatusCode::OK { serde_json::from_slice(&body).map_err(garbled) } else { Err(refusal(status, &body)) }
 }
 
-fn refusal(body: &[u8]) -> ClientError {
-    serde_json::from_slice(body).map_or_else(garbled, |report: ErrorReport| ClientError::Refused(report.error))
+fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+    let why = |report: ErrorReport| match status {
+        StatusCode::UNPROCESSABLE_ENTITY => ClientError::WrongFile(report.error),
+        _ => ClientError::Refused(report.error),
+    };
+    serde_json::from_slice(body).map_or_else(garbled, why)
 }
 
 fn garbled(error: impl std::fmt::Display) -> ClientError {

@@ -39,8 +39,20 @@ fn line(event: &EventReport) -> String {
         "router-started" => format!("router {to} started"),
         "router-stopped" => "router stopped".to_owned(),
         "uplink-changed" => format!("{uplink}: {from} -> {to}"),
+        "gateway-moved" => format!("{uplink}: gateway moved from {from} to {to}"),
+        "address-conflict" => format!("{uplink}: somebody else uses its address {to}"),
+        "lease-obtained" => format!("{uplink}: lease of {to} obtained"),
+        "lease-ended" => format!("{uplink}: lease of {from} ended"),
+        "lease-denied" => format!("{uplink}: server does not give {from}"),
+        "lease-refused" => format!("{uplink}: lease of {to} refused"),
+        "lease-declined" => format!("{uplink}: lease of {to} declined, somebody uses it"),
+        "dhcp-server-silent" => format!("{uplink}: no DHCP server answers"),
         "link-ordered" => format!("link {to} {uplink} ordered"),
         "reload-ordered" => "configuration ordered to be read again".to_owned(),
+        "uplink-added" => format!("{uplink} added"),
+        "uplink-removed" => format!("{uplink} removed, {} connections ended", event.count.unwrap_or(0)),
+        "uplink-replaced" => format!("{uplink} is a new line, {} connections ended", event.count.unwrap_or(0)),
+        "uplink-set" => format!("{uplink} set"),
         "log-begun" => "event log begun anew".to_owned(),
         "events-lost" => format!("{} events could not be kept", event.count.unwrap_or(0)),
         other => other.to_owned(),
@@ -91,6 +103,13 @@ mod tests {
             EventReport { count: Some(3), ..at(14, "events-lost") },
             EventReport { cause: of("signal"), ..at(15, "router-stopped") },
             EventReport { cause: of("file is not a database"), ..at(1_795_618_331, "log-begun") },
+            EventReport {
+                uplink: of("dsl1"),
+                to: of("100.64.0.7/24"),
+                cause: of("gateway 100.64.0.1"),
+                by: of("server 100.64.0.1"),
+                ..at(16, "lease-obtained")
+            },
             at(1_795_618_332, "of-tomorrow"),
         ];
         let expected = "     8  2026-11-25T14:52:11.250Z  router 0.1.0 started
@@ -102,6 +121,7 @@ mod tests {
     14  2026-11-25T14:52:11.250Z  3 events could not be kept
     15  2026-11-25T14:52:11.250Z  router stopped: signal
 1795618331  2026-11-25T14:52:11.250Z  event log begun anew: file is not a database
+    16  2026-11-25T14:52:11.250Z  dsl1: lease of 100.64.0.7/24 obtained: gateway 100.64.0.1 (by server 100.64.0.1)
 1795618332  2026-11-25T14:52:11.250Z  of-tomorrow
 ";
         assert_eq!(events.iter().map(line).collect::<String>(), expected);

@@ -10,6 +10,7 @@ mod client;
 mod events;
 mod flows;
 mod link;
+mod reload;
 mod status;
 mod table;
 mod units;
@@ -52,7 +53,8 @@ struct Arguments {
 enum Command {
     /// Run the router in the foreground, until Ctrl-C or SIGTERM; then put the machine back as it was
     ///
-    /// Logs to standard error; RUST_LOG chooses what (error, warn, info, debug). SIGHUP checks the configuration again.
+    /// Logs to standard error; RUST_LOG chooses what (error, warn, info, debug). SIGHUP applies a changed configuration,
+    /// as `potato reload` does.
     #[command(after_help = "Example:\n  potato run --config /etc/potato/potato.toml")]
     Run {
         /// The configuration file
@@ -115,6 +117,18 @@ enum Command {
         /// All events after the one with this number
         #[arg(long, value_name = "ID")]
         since: Option<u64>,
+    },
+    /// Apply a changed configuration to the running router
+    ///
+    /// The router reads the file that it was started with. Uplinks that are as they were notice nothing. A file with a mistake
+    /// in it, or a change that needs a restart, changes nothing.
+    #[command(after_help = "Example:\n  potato check /etc/potato/potato.toml && potato reload")]
+    Reload {
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
     },
     /// Take an uplink of the running router down by hand, or put it back
     ///
@@ -232,6 +246,7 @@ enum CommandError {
 impl CommandError {
     fn exit_status(&self) -> u8 {
         match self {
+            Self::Client(client::ClientError::WrongFile(_)) => EXIT_WRONG,
             Self::Config(_) | Self::Daemon(DaemonError::Config(_)) | Self::Logged(DaemonError::Config(_)) => EXIT_WRONG,
             // The reader has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
@@ -274,6 +289,7 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Link { state, uplink, place, json } => {
             link::run(&place.run_dir()?, Format::of(json), &LinkOrder { uplink, state })
         }
+        Command::Reload { place, json } => reload::run(&place.run_dir()?, Format::of(json)),
         Command::Demo { seconds } => Ok(demo::run(seconds.map(Duration::from_secs))?),
     }
 }

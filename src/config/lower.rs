@@ -11,8 +11,8 @@ use super::password::PasswordError;
 use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
-    Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Uplink, UplinkKind, Warning, Workers, later,
-    pppoe,
+    Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Uplink, UplinkKind, Warning, Workers, interface,
+    later, pppoe,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
@@ -20,9 +20,11 @@ use crate::placement::{MAX_LANS, MAX_UPLINKS};
 const SECTIONS: [&str; 8] = ["router", "lan", "uplink", "health", "reserve", "rule", "forward", "web"];
 const ROUTER: [&str; 5] = ["state_dir", "run_dir", "workers", "flows", "shortcut"];
 const LAN: [&str; 3] = ["interface", "capture", "tun"];
-const UPLINK: [&str; 13] = [
+const UPLINK: [&str; 15] = [
     "name",
     "interface",
+    "mac",
+    "path",
     "kind",
     "address",
     "gateway",
@@ -236,7 +238,7 @@ fn uplink(
     read_password: impl Fn(&Path) -> Result<Secret, PasswordError>,
 ) -> Result<Uplink, Mistake> {
     let name = section.required("name", "\"dsl1\"", values::uplink_name)?;
-    let interface = section.required("interface", "\"wan1\"", values::interface_name)?;
+    let interface = interface::read(section)?;
     let kind = section.required("kind", "\"static\"", kind)?;
     if kind != Kind::Pppoe {
         refuse(section, &pppoe::KEYS, "this is for kind = \"pppoe\"", "take the line out of this uplink")?;
@@ -324,14 +326,15 @@ fn kind(value: &Value<'_>) -> Result<Kind, Mistake> {
 fn conflicts(section: &Section<'_, '_>, line: &Uplink, before: &[Uplink], lan: &Lan) -> Result<(), Mistake> {
     let mistake =
         |key: &str, wrong: String, right: &str| Err(Mistake::new(section.place(key), wrong, right).of_key(key));
-    if lan.interfaces.contains(&line.interface) {
+    let name = line.interface.name();
+    if name.is_some_and(|name| lan.interfaces.contains(name)) {
         return mistake(
             "interface",
             format!("\"{}\" is the LAN's interface", line.interface),
             "an interface of its own for every uplink",
         );
     }
-    if line.interface == lan.tun {
+    if name == Some(&lan.tun) {
         return mistake(
             "interface",
             format!("\"{}\" is the router's TUN device", line.interface),
@@ -348,7 +351,7 @@ fn conflicts(section: &Section<'_, '_>, line: &Uplink, before: &[Uplink], lan: &
         }
         if other.interface == line.interface {
             let wrong = format!("\"{}\" is the interface of uplink \"{}\"", line.interface, other.name);
-            return mistake("interface", wrong, "an interface of its own for every uplink");
+            return mistake(line.interface.key(), wrong, "an interface of its own for every uplink");
         }
         if let Some(address) =
             line.kind.static_address().filter(|_| other.kind.static_address() == line.kind.static_address())

@@ -10,6 +10,7 @@
 //! passwords are read with the configuration (`password`), so that what is wrong with them is said at once.
 
 mod error;
+mod interface;
 mod later;
 mod lower;
 mod password;
@@ -26,6 +27,7 @@ use ipnet::Ipv4Net;
 use crate::link::pppoe::{Account, Secret};
 
 pub use error::ConfigError;
+pub use interface::{DevicePath, UplinkInterface};
 pub use later::{Class, Forward, Health, HealthTarget, Reservation, ReservedHost, Rule, TimeOfDay, Web};
 pub use password::PasswordError;
 pub use values::{InterfaceName, Rate, UplinkName};
@@ -148,7 +150,7 @@ pub struct Uplink {
     /// Its name: unique.
     pub name: UplinkName,
     /// Its interface: unique, and not the LAN's.
-    pub interface: InterfaceName,
+    pub interface: UplinkInterface,
     /// Where its address comes from.
     pub kind: UplinkKind,
     /// Its share of new flows: as given, else its download rate in Mbit/s when every uplink names one, else 1.

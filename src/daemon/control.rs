@@ -22,7 +22,8 @@ use tokio::task::JoinHandle;
 
 use super::history::{History, Start};
 use super::report::{
-    ErrorReport, EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, LinkOrder, LinkReport, StatusReport,
+    ErrorReport, EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, LinkOrder, LinkReport, ReloadReport,
+    StatusReport,
 };
 
 /// Questions that may wait for the loop; whoever asks more waits too.
@@ -41,6 +42,8 @@ pub(super) enum Request {
     Flows(FlowsQuery, oneshot::Sender<Result<FlowsReport, String>>),
     /// Take an uplink down, or put it back. The error says what is wrong with the order.
     Link(LinkOrder, Peer, oneshot::Sender<Result<LinkReport, String>>),
+    /// Read the configuration again and apply it. The error says what is wrong with it.
+    Reload(Peer, oneshot::Sender<Result<ReloadReport, String>>),
 }
 
 /// Who asks, as the kernel says (SO_PEERCRED): the user and the process that have opened the connection.
@@ -126,12 +129,16 @@ fn routes(requests: mpsc::Sender<Request>, history: History) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/flows", get(flows))
         .route("/v1/link", post(link))
+        .route("/v1/reload", post(reload))
         .fallback(async || {
-            let paths = "no such path; there are /v1/status, /v1/flows, /v1/events and /v1/link";
+            let paths = "no such path; there are /v1/status, /v1/flows, /v1/events, /v1/link and /v1/reload";
             refused(StatusCode::NOT_FOUND, paths)
         })
         .method_not_allowed_fallback(async || {
-            refused(StatusCode::METHOD_NOT_ALLOWED, "GET asks, POST orders: /v1/link is POST, all others are GET")
+            refused(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "GET asks, POST orders: /v1/link and /v1/reload are POST, all others GET",
+            )
         })
         .with_state(requests)
 }
@@ -170,6 +177,15 @@ async fn link(
     match ask(&requests, |answer| Request::Link(order, peer, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
         Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
+        None => stopping(),
+    }
+}
+
+async fn reload(State(requests): State<mpsc::Sender<Request>>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    match ask(&requests, |answer| Request::Reload(peer, answer)).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        // Not the order is wrong, but the file.
+        Some(Err(wrong)) => refused(StatusCode::UNPROCESSABLE_ENTITY, &wrong),
         None => stopping(),
     }
 }
@@ -285,6 +301,7 @@ mod tests {
                     queries.push(query);
                     drop(answer.send(Err("no such uplink".to_owned())));
                 }
+                Request::Reload(_, answer) => drop(answer.send(Err("potato.toml:7:1: no such key".to_owned()))),
                 Request::Link(order, peer, answer) => {
                     let uid = crate::sys::process::effective_user();
                     let pid = i32::try_from(std::process::id()).ok();
@@ -304,7 +321,7 @@ mod tests {
         let history = History::start(directory.path());
         let control = Control::open(&socket, history.clone()).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
-        let answered = tokio::spawn(answer(control, 3));
+        let answered = tokio::spawn(answer(control, 4));
 
         let (status, body) = exchange(&socket, "POST /v1/link", r#"{"uplink":"dsl1","state":"down"}"#).await;
         assert_eq!(status, "HTTP/1.1 200 OK", "{body}");
@@ -333,6 +350,9 @@ mod tests {
         assert!(String::from_utf8_lossy(&bytes[..length]).contains("dsl2"));
         let (status, body) = get(&socket, "/v1/link").await;
         assert!(status.contains("405") && body.contains("POST"), "{status}: {body}");
+
+        let (status, body) = exchange(&socket, "POST /v1/reload", "").await;
+        assert!(status.contains("422") && body.contains("no such key"), "{status}: {body}");
 
         let (status, body) = get(&socket, "/v1/status").await;
         assert_eq!(status, "HTTP/1.1 200 OK");

@@ -7,7 +7,7 @@ use std::num::NonZeroU8;
 use tracing::warn;
 
 use super::DaemonError;
-use crate::config::Config;
+use crate::config::{Config, Uplink};
 use crate::engine::{self, EngineConfig, FlowAddresses, Settings, ShortcutTable, UplinkIdentity, Worker};
 use crate::flow::Timestamp;
 use crate::io::Shortcut;
@@ -22,21 +22,22 @@ pub(super) fn build_engine(
     shortcut: Option<ShortcutTable>,
     now: Timestamp,
 ) -> Result<(Vec<Worker>, FlowAddresses), DaemonError> {
-    let uplinks = config
-        .uplinks
-        .iter()
-        .map(|uplink| UplinkIdentity { name: uplink.name.to_string(), external: uplink.kind.static_address() });
     let engine = EngineConfig {
         file: Some(config.router.run_dir.join(FLOWS_FILE)),
         boot_id: boot_id().map_err(DaemonError::during("read which boot this is"))?,
         workers: workers.get(),
         flows: usize::try_from(config.router.flows.get()).unwrap_or(usize::MAX),
-        uplinks: uplinks.collect(),
+        uplinks: config.uplinks.iter().map(identity).collect(),
         seed: seed()?,
         settings: Settings::default(),
         shortcut,
     };
     Ok(engine::open_with_addresses(&engine, now)?)
+}
+
+/// What makes an uplink the same one in the next run.
+pub(super) fn identity(uplink: &Uplink) -> UplinkIdentity {
+    UplinkIdentity { name: uplink.name.to_string(), external: uplink.kind.static_address() }
 }
 
 /// Makes the shortcut, unless it is switched off. A kernel that cannot have one is a slower router, not a broken one.

@@ -5,6 +5,7 @@ use tracing::info;
 use super::admin_file::TakenDown;
 use super::control::Peer;
 use super::history::{Kind, Record};
+use super::places;
 use super::report::{LinkOrder, LinkReport, LinkState};
 use super::router::Router;
 use super::status;
@@ -17,7 +18,7 @@ impl Router<'_> {
     /// # Errors
     /// When there is no such uplink; says which there are.
     pub(super) fn order_link(&mut self, order: &LinkOrder, peer: Peer) -> Result<LinkReport, String> {
-        let id = status::uplink_named(&order.uplink, &self.config.uplinks).inspect_err(|error| {
+        let id = status::uplink_named(&order.uplink, &self.uplinks).inspect_err(|error| {
             self.record_order(order, peer, Some(error.clone()));
         })?;
         let uplink = &self.uplinks[id.index()];
@@ -37,13 +38,11 @@ impl Router<'_> {
             uplink.line.handle_admin(wanted);
             self.publish();
         }
-        let down: TakenDown = self
-            .uplinks
-            .iter()
+        let down: TakenDown = places::configured(&self.uplinks)
             .filter_map(|uplink| uplink.taken_down_by.clone().map(|by| (uplink.config.name.to_string(), by)))
             .collect();
         let mut warnings: Vec<_> = self.admin_file.update(down).err().into_iter().collect();
-        if !self.uplinks.iter().any(|uplink| uplink.line.availability() == Availability::Usable) {
+        if !places::configured(&self.uplinks).any(|uplink| uplink.line.availability() == Availability::Usable) {
             warnings.push("no uplink is up: new connections have no way out".to_owned());
         }
         let uplink = &self.uplinks[id.index()];

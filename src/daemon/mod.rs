@@ -10,16 +10,24 @@
 
 mod admin_file;
 mod control;
+mod departure;
 mod engine;
 mod event;
 mod history;
+mod interfaces;
 mod lan;
 mod lease_file;
 mod link;
 mod log;
+mod matching;
+mod notable;
+mod place;
+mod places;
 mod privilege;
 mod queue_drops;
 mod rates;
+mod reload;
+mod reload_plan;
 pub mod report;
 mod router;
 mod settle;

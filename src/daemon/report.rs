@@ -228,6 +228,27 @@ pub struct LinkReport {
     pub warnings: Vec<String>,
 }
 
+/// `POST /v1/reload`: what has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// What is different now, a line of text each.
+    pub changes: Vec<String>,
+    /// How many uplinks go on as they were.
+    pub unchanged: usize,
+    /// What the person should know beside.
+    pub warnings: Vec<String>,
+}
+
+impl ReloadReport {
+    /// All of it in one line, without the warnings.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let plural = if self.unchanged == 1 { "" } else { "s" };
+        let unchanged = format!("{} uplink{plural} unchanged", self.unchanged);
+        self.changes.iter().cloned().chain([unchanged]).collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// `GET /v1/events` without `follow`. With it, one [`EventReport`] a line, for as long as the router runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventsReport {
@@ -243,24 +264,26 @@ pub struct EventReport {
     /// When, as RFC 3339 writes it, in UTC.
     pub time: String,
     /// `router-started`, `router-stopped`, `uplink-changed`, `link-ordered`, `reload-ordered`, `log-begun` (the file before
-    /// was broken), `events-lost` (could not be kept).
+    /// was broken), `events-lost` (could not be kept); of a line: `gateway-moved`, `address-conflict`, `lease-obtained`,
+    /// `lease-ended`, `lease-denied`, `lease-refused`, `lease-declined`, `dhcp-server-silent`; of a configuration that is
+    /// applied: `uplink-added`, `uplink-removed`, `uplink-replaced`, `uplink-set`.
     pub event: String,
     /// Name of the uplink that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uplink: Option<String>,
-    /// The uplink's state before.
+    /// The uplink's state before; the address that it had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Its state from then on; what was ordered; the version that was started.
+    /// Its state from then on, or the address that it has; what was ordered; the version that was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// Why, or why nothing has come of an order.
+    /// Why, or why nothing has come of an order; with whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// Who did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// How many events are missing.
+    /// How many events are missing, or flows ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
 }

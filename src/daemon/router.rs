@@ -4,6 +4,7 @@
 //! not by undoing the last step, so an event that came twice, late or out of order does no harm.
 
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,23 +14,24 @@ use arc_swap::ArcSwap;
 use ipnet::Ipv4Net;
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use super::admin_file::AdminFile;
 use super::control::{Control, Request};
 use super::event::{Event, Signals};
-use super::history::{History, Kind, Record};
+use super::history::History;
 use super::lan::{LanState, TunState};
-use super::lease_file::LeaseFile;
+use super::place::Place;
+use super::places::{self, Surroundings};
 use super::queue_drops::QueueDrops;
 use super::rates::Rates;
 use super::report::{FlowsQuery, FlowsReport, StatusReport};
 use super::uplink::UplinkState;
 use super::{DaemonError, control_socket, engine, status};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::engine::FlowAddresses;
 use crate::flow::Timestamp;
-use crate::host::{Host, HostEvent, HostEvents, Interface};
+use crate::host::{Host, HostEvent, HostEvents};
 use crate::io::{self, Shortcut, WorkerFailure, Workers};
 use crate::link::dhcp;
 use crate::placement::{LanId, Snapshot, UplinkId};
@@ -72,7 +74,7 @@ pub(super) struct Router<'h> {
     pub(super) admin_file: AdminFile,
     pub(super) history: History,
     /// The addresses that flows have, as their file remembers them.
-    addresses: FlowAddresses,
+    pub(super) addresses: FlowAddresses,
     snapshot: Arc<ArcSwap<Snapshot>>,
     rates: Rates,
     queue_drops: QueueDrops,
@@ -127,10 +129,9 @@ impl<'h> Router<'h> {
         let admin_file = AdminFile::open(&config.router.state_dir);
         let mut uplinks = Vec::new();
         for (id, uplink) in (0..).map(UplinkId).zip(&config.uplinks) {
-            let lease_file = LeaseFile::open(&config.router.state_dir, &uplink.name);
-            let (flows_address, seed, history) = (addresses.of(id), engine::seed()?, history.clone());
-            let taken_down_by = admin_file.remembered(uplink.name.as_str()).map(str::to_owned);
-            uplinks.push(UplinkState::new(id, uplink.clone(), flows_address, seed, taken_down_by, lease_file, history));
+            let state_dir = &config.router.state_dir;
+            let surroundings = Surroundings { state_dir, admin_file: &admin_file, history: &history };
+            uplinks.push(places::uplink_in(id, uplink, addresses.of(id), surroundings)?);
         }
         let lans = (1..).zip(&config.lan.interfaces).map(|(id, name)| LanState::new(LanId(id), name.clone()));
         let mut router = Router {
@@ -169,7 +170,8 @@ impl<'h> Router<'h> {
         loop {
             match self.next_event(control, signals).await? {
                 Event::Stop => return Ok(()),
-                Event::Reload => self.reload(),
+                // Whatever comes of it is in the log and among the events.
+                Event::Reload => drop(self.reload("SIGHUP").await),
                 Event::Host(event) => self.handle_host(event).await?,
                 Event::Frame(uplink, frame) => self.handle_frame(uplink, &frame),
                 Event::Control(request) => self.answer(request).await,
@@ -226,10 +228,8 @@ impl<'h> Router<'h> {
             HostEvent::InterfaceRemoved { name, .. } if name == self.config.lan.tun.as_str() => {
                 return Err(DaemonError::TunRemoved { interface: name });
             }
-            HostEvent::InterfaceAdded(Interface { name, .. })
-            | HostEvent::InterfaceChanged(Interface { name, .. })
-            | HostEvent::InterfaceRemoved { name, .. } => {
-                let outcome = self.look_at(&name).await;
+            HostEvent::InterfaceAdded(_) | HostEvent::InterfaceChanged(_) | HostEvent::InterfaceRemoved { .. } => {
+                let outcome = self.look_at_interfaces().await;
                 self.survive(outcome, "interface not taken over");
             }
             HostEvent::AddressesChanged { .. } | HostEvent::RoutesChanged => self.refresh_soon(),
@@ -239,18 +239,6 @@ impl<'h> Router<'h> {
             }
         }
         self.publish();
-        Ok(())
-    }
-
-    /// Looks how the interface is now: what the event says may be old, our own steps have changed it since.
-    async fn look_at(&mut self, name: &str) -> Result<(), DaemonError> {
-        let uplinks = self.config.uplinks.iter().map(|uplink| &uplink.interface);
-        if !uplinks.chain(&self.config.lan.interfaces).any(|ours| ours.as_str() == name) {
-            return Ok(());
-        }
-        let there = self.host.interfaces().await?;
-        self.note_interface(name, there.into_iter().find(|interface| interface.name == name));
-        self.settle_interfaces().await;
         Ok(())
     }
 
@@ -300,7 +288,9 @@ impl<'h> Router<'h> {
     async fn change_addresses(&mut self) {
         let changed = |uplink: &UplinkState| {
             let address = uplink.line.ends().map(|ends| ends.address);
-            address.filter(|address| uplink.flows_address != Some(*address)).map(|address| (uplink.id, address))
+            let is_new =
+                |address: &Ipv4Addr| uplink.place == Place::Configured && uplink.flows_address != Some(*address);
+            address.filter(is_new).map(|address| (uplink.id, address))
         };
         let changes: Vec<_> = self.uplinks.iter().filter_map(changed).collect();
         if changes.is_empty() {
@@ -354,26 +344,6 @@ impl<'h> Router<'h> {
         self.uplinks.iter_mut().for_each(UplinkState::pump);
     }
 
-    fn reload(&self) {
-        let config = self.path.display();
-        let outcome = match config::load(&self.path) {
-            Err(error) => {
-                error!(%config, %error, "configuration is wrong and was not loaded");
-                error.to_string()
-            }
-            Ok(new) if new == self.config => {
-                info!(%config, "configuration is unchanged");
-                "it is unchanged".to_owned()
-            }
-            Ok(_) => {
-                warn!(%config, "configuration is right; this version needs a restart to apply it");
-                "it is right, and needs a restart to be applied".to_owned()
-            }
-        };
-        let (by, cause) = (Some("SIGHUP".to_owned()), Some(outcome));
-        self.history.record(Record { kind: Kind::ReloadOrdered, by, cause, ..Record::default() });
-    }
-
     async fn answer(&mut self, request: Request) {
         // Whoever asked may have gone away.
         match request {
@@ -383,6 +353,7 @@ impl<'h> Router<'h> {
             }
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
             Request::Link(order, peer, answer) => drop(answer.send(self.order_link(&order, peer))),
+            Request::Reload(peer, answer) => drop(answer.send(self.reload(&peer.to_string()).await)),
         }
     }
 
@@ -404,8 +375,10 @@ impl<'h> Router<'h> {
             tun: self.config.lan.tun.to_string(),
             lans: self.lans.iter().map(status::lan).collect(),
             uplinks: self
+                .config
                 .uplinks
                 .iter()
+                .filter_map(|uplink| places::named(&self.uplinks, &uplink.name))
                 .map(|uplink| status::uplink(uplink, counters, &self.rates, &self.queue_drops, now))
                 .collect(),
             engine: status::engine(counters, &self.lans, &self.queue_drops),
@@ -413,10 +386,10 @@ impl<'h> Router<'h> {
     }
 
     async fn flows(&self, query: &FlowsQuery) -> Result<FlowsReport, String> {
-        let (filter, limit) = status::filter(query, &self.config.uplinks)?;
+        let (filter, limit) = status::filter(query, &self.uplinks)?;
         let listing = self.workers.list_flows(filter, limit + 1);
         match tokio::time::timeout(LONGEST_LISTING, listing).await {
-            Ok(found) => Ok(status::flows(found, limit, &self.config.uplinks)),
+            Ok(found) => Ok(status::flows(found, limit, &self.uplinks)),
             Err(_) => Err("the workers are too busy to list so many flows; ask for fewer with limit".to_owned()),
         }
     }

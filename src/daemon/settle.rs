@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::DaemonError;
 use super::lan::Mode;
-use super::router::{Router, now};
+use super::router::Router;
 use crate::host::{HostWarning, Interface, LanCapture};
 use crate::io::{self, FrameSender, Shortcut};
 
@@ -18,20 +18,12 @@ const LEAST_TUN_MTU: u32 = 1_500;
 impl Router<'_> {
     /// At the start: everything that is there, and any failure is the end.
     pub(super) async fn settle_all(&mut self) -> Result<(), DaemonError> {
-        for interface in self.host.interfaces().await? {
-            let name = interface.name.clone();
-            self.note_interface(&name, Some(interface));
-        }
+        let there = self.host.interfaces().await?;
+        self.note_interfaces(&there).await?;
+        self.warn_of_missing();
         // First the uplinks: their networks are not the kernel's from then on.
         for index in 0..self.uplinks.len() {
-            if self.uplinks[index].interface.is_none() {
-                let config = &self.uplinks[index].config;
-                warn!(uplink = %config.name, interface = %config.interface, "interface is not there yet");
-            }
             tolerate_gone(self.settle_uplink(index).await)?;
-        }
-        for lan in self.lans.iter().filter(|lan| lan.interface.is_none()) {
-            warn!(interface = %lan.name, "LAN interface is not there yet");
         }
         tolerate_gone(self.refresh().await)
     }
@@ -45,31 +37,6 @@ impl Router<'_> {
         for index in 0..self.lans.len() {
             let outcome = self.settle_lan(index).await;
             self.survive(outcome, "LAN interface cannot be used");
-        }
-    }
-
-    /// Takes in how an interface is; `None`: it is gone. An interface with another number is another interface.
-    pub(super) fn note_interface(&mut self, name: &str, interface: Option<Interface>) {
-        let index = interface.as_ref().map(|interface| interface.index);
-        if let Some(uplink) = self.uplinks.iter_mut().find(|uplink| uplink.config.interface.as_str() == name) {
-            if uplink.interface.as_ref().map(|known| known.index) != index && uplink.interface.is_some() {
-                self.workers.detach_uplink(uplink.id);
-                uplink.sender = None;
-                uplink.prepared = false;
-                // Told to the line even if the new one comes at once: its gateway is to be asked for again.
-                uplink.interface = None;
-                uplink.update_line(now());
-            }
-            uplink.interface = interface;
-        } else if let Some(lan) = self.lans.iter_mut().find(|lan| lan.name.as_str() == name) {
-            if lan.interface.as_ref().map(|known| known.index) != index {
-                self.workers.detach_lan(lan.id);
-                (lan.open, lan.guard_stale, lan.mode, lan.address) = (false, false, None, None);
-                lan.networks.clear();
-                // Its address may be there already, and no event may come for that.
-                self.refresh_at.get_or_insert(now());
-            }
-            lan.interface = interface;
         }
     }
 

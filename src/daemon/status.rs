@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::lan::LanState;
+use super::places;
 use super::queue_drops::QueueDrops;
 use super::rates::{Rates, Sample};
 use super::report::{
@@ -11,7 +12,6 @@ use super::report::{
     TrafficReport, UplinkReport,
 };
 use super::uplink::UplinkState;
-use crate::config::Uplink;
 use crate::engine::counters::DropCounters;
 use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
 use crate::flow::{Protocol, Timestamp};
@@ -83,7 +83,7 @@ pub(super) fn uplink(
     let (out_rate, in_rate) = rates.of(uplink.id.index());
     UplinkReport {
         name: uplink.config.name.to_string(),
-        interface: uplink.config.interface.to_string(),
+        interface: uplink.interface_name(),
         kind: uplink.config.kind.name().to_owned(),
         state: uplink.line.availability().name().to_owned(),
         address: uplink.addresses().map(|(address, _)| address.to_string()),
@@ -139,7 +139,7 @@ pub(super) fn lan(lan: &LanState) -> LanReport {
 }
 
 /// What a query asks for, and at most how many; or what is wrong with it.
-pub(super) fn filter(query: &FlowsQuery, uplinks: &[Uplink]) -> Result<(FlowFilter, usize), String> {
+pub(super) fn filter(query: &FlowsQuery, uplinks: &[UplinkState]) -> Result<(FlowFilter, usize), String> {
     let uplink = query.uplink.as_ref().map(|name| uplink_named(name, uplinks)).transpose()?;
     let protocol = query.protocol.as_ref().map(|name| protocol_named(name)).transpose()?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).min(MOST_FLOWS);
@@ -147,10 +147,10 @@ pub(super) fn filter(query: &FlowsQuery, uplinks: &[Uplink]) -> Result<(FlowFilt
 }
 
 /// The uplink of this name, or which there are.
-pub(super) fn uplink_named(name: &str, uplinks: &[Uplink]) -> Result<UplinkId, String> {
-    let found = (0..).zip(uplinks).find(|(_, uplink)| uplink.name.as_str() == name);
-    found.map(|(id, _)| UplinkId(id)).ok_or_else(|| {
-        let names: Vec<_> = uplinks.iter().map(|uplink| uplink.name.as_str()).collect();
+pub(super) fn uplink_named(name: &str, uplinks: &[UplinkState]) -> Result<UplinkId, String> {
+    let found = places::configured(uplinks).find(|uplink| uplink.config.name.as_str() == name);
+    found.map(|uplink| uplink.id).ok_or_else(|| {
+        let names: Vec<_> = places::configured(uplinks).map(|uplink| uplink.config.name.as_str()).collect();
         format!("there is no uplink named \"{}\"; there are {}", name.escape_debug(), names.join(", "))
     })
 }
@@ -161,20 +161,20 @@ fn protocol_named(name: &str) -> Result<Protocol, String> {
 }
 
 /// The flows found, one more than `limit` if there are more.
-pub(super) fn flows(mut found: Vec<FlowListing>, limit: usize, uplinks: &[Uplink]) -> FlowsReport {
+pub(super) fn flows(mut found: Vec<FlowListing>, limit: usize, uplinks: &[UplinkState]) -> FlowsReport {
     let limited = found.len() > limit;
     found.truncate(limit);
     FlowsReport { flows: found.iter().map(|flow| self::flow(flow, uplinks)).collect(), limited }
 }
 
-fn flow(flow: &FlowListing, uplinks: &[Uplink]) -> FlowReport {
+fn flow(flow: &FlowListing, uplinks: &[UplinkState]) -> FlowReport {
     let traffic = |(packets, bytes)| FlowTraffic { packets, bytes };
     FlowReport {
         protocol: flow.tuple.protocol.to_string(),
         host: flow.tuple.source.to_string(),
         remote: flow.tuple.destination.to_string(),
         external: flow.external.to_string(),
-        uplink: uplinks.get(flow.uplink.index()).map(|uplink| uplink.name.to_string()).unwrap_or_default(),
+        uplink: uplinks.get(flow.uplink.index()).map(|uplink| uplink.config.name.to_string()).unwrap_or_default(),
         state: flow.state.name().to_owned(),
         out: traffic(flow.out),
         back: traffic(flow.back),

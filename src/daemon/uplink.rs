@@ -5,8 +5,11 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use tracing::{debug, info, warn};
 
+use super::departure::Departure;
 use super::history::{History, Kind, Record};
 use super::lease_file::LeaseFile;
+use super::notable;
+use super::place::Place;
 use crate::config::{self, UplinkKind};
 use crate::flow::Timestamp;
 use crate::host::Interface;
@@ -20,10 +23,16 @@ use crate::placement::{Availability, DhcpAnswers, NextHop, Uplink, UplinkId};
 #[derive(Debug)]
 pub(super) struct UplinkState {
     pub(super) id: UplinkId,
+    /// Whether it is in the configuration.
+    pub(super) place: Place,
     pub(super) config: config::Uplink,
     pub(super) line: Line,
     /// As the kernel last told of it; `None`: it is not there.
     pub(super) interface: Option<Interface>,
+    /// Where its device is plugged in, if that is known.
+    pub(super) path: Option<String>,
+    /// What has become of the interface that it last lost.
+    pub(super) departure: Departure,
     /// Whether the machine is prepared for it.
     pub(super) prepared: bool,
     /// Our own way to send there; the workers have sockets of theirs as long.
@@ -65,9 +74,12 @@ impl UplinkState {
         };
         Self {
             id,
+            place: Place::Configured,
             config,
             line,
             interface: None,
+            path: None,
+            departure: Departure::Removed,
             prepared: false,
             sender: None,
             flows_address,
@@ -84,6 +96,14 @@ impl UplinkState {
             UplinkKind::Pppoe(_) => Framing::Pppoe,
             UplinkKind::Static { .. } | UplinkKind::Dhcp => Framing::Ethernet,
         }
+    }
+
+    /// Ends as an uplink: gives its address back and lets go of its interface, which it returns.
+    pub(super) fn vacate(&mut self) -> Option<Interface> {
+        self.line.release();
+        self.pump();
+        (self.place, self.sender, self.flows_address, self.prepared) = (Place::Vacant, None, None, false);
+        self.interface.take()
     }
 
     /// Tells the line how its interface is.
@@ -108,6 +128,9 @@ impl UplinkState {
         while let Some(event) = self.line.poll_event() {
             if let LineEvent::Changed { from, to, cause } = event {
                 self.record(from, to, cause);
+            }
+            if let Some(record) = notable::record_of(&event, self.line.ends()) {
+                self.history.record(Record { uplink: Some(self.config.name.to_string()), ..record });
             }
             self.log(event);
         }
@@ -151,24 +174,37 @@ impl UplinkState {
             uplink: Some(self.config.name.to_string()),
             from: Some(from.name().to_owned()),
             to: Some(to.name().to_owned()),
-            cause: Some(cause.to_string()),
+            cause: Some(self.said(cause)),
             by: self.ordered_by.clone().filter(|_| by_hand),
             count: None,
         });
     }
 
+    /// The cause, as exactly as we know it.
+    fn said(&self, cause: Cause) -> String {
+        if cause == Cause::InterfaceRemoved { self.departure.to_string() } else { cause.to_string() }
+    }
+
+    /// The name of its interface, or what that is known by while it is not there.
+    pub(super) fn interface_name(&self) -> String {
+        self.interface.as_ref().map_or_else(|| self.config.interface.to_string(), |interface| interface.name.clone())
+    }
+
     fn log(&self, event: LineEvent) {
-        let (uplink, interface) = (&self.config.name, &self.config.interface);
+        let (uplink, interface) = (&self.config.name, self.interface_name());
         match event {
             LineEvent::Changed { to: Availability::Usable, cause, .. } => {
+                let cause = self.said(cause);
                 let gateway_mac =
                     self.line.next_hop().and_then(NextHop::gateway).map(|mac| mac.to_string()).unwrap_or_default();
                 info!(%uplink, %interface, %cause, gateway_mac, "uplink is up");
             }
             LineEvent::Changed { from: Availability::Usable, to, cause } => {
+                let cause = self.said(cause);
                 warn!(%uplink, %interface, state = to.name(), %cause, "uplink is down");
             }
             LineEvent::Changed { to, cause, .. } => {
+                let cause = self.said(cause);
                 info!(%uplink, %interface, state = to.name(), %cause, "uplink changed");
             }
             LineEvent::GatewayMoved { from, to } => {
@@ -185,7 +221,7 @@ impl UplinkState {
     }
 
     fn log_dhcp(&self, event: ClientEvent) {
-        let (uplink, interface) = (&self.config.name, &self.config.interface);
+        let (uplink, interface) = (&self.config.name, self.interface_name());
         match event {
             ClientEvent::Leased(lease) => {
                 let (address, gateway, server) = (lease.network, lease.gateway, lease.server);
@@ -233,6 +269,7 @@ impl UplinkState {
 
     /// As the packet path needs it.
     pub(super) fn snapshot(&self) -> Uplink {
+        let is_vacant = self.place == Place::Vacant;
         let client = self.line.dhcp();
         let lease_mtu = client.and_then(Client::lease).and_then(|lease| lease.mtu);
         let session_mtu = self.connected().map(|connection| connection.mtu);
@@ -243,7 +280,12 @@ impl UplinkState {
             name: self.config.name.shared(),
             interface: self.interface.as_ref().map(|interface| interface.index),
             availability: self.line.availability(),
-            external: self.line.ends().map(|ends| ends.address).filter(|&address| Some(address) == self.flows_address),
+            // Without an address nobody uses a vacant place.
+            external: self
+                .line
+                .ends()
+                .map(|ends| ends.address)
+                .filter(|&address| Some(address) == self.flows_address && !is_vacant),
             mtu: self.interface_mtu().min(line_mtu),
             weight: self.config.weight,
             next_hop: self.line.next_hop(),

@@ -131,8 +131,16 @@ impl Lab {
     /// # Errors
     /// When the file cannot be written.
     pub fn config(&self, capture: Capture) -> Result<PathBuf, LabError> {
+        self.write_config(&self.configuration(capture))
+    }
+
+    /// Writes this text as the configuration, and says where.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_config(&self, text: &str) -> Result<PathBuf, LabError> {
         let path = self.directory.join("potato.toml");
-        fs::write(&path, self.configuration(capture)).during(|| format!("writing {}", path.display()))?;
+        fs::write(&path, text).during(|| format!("writing {}", path.display()))?;
         Ok(path)
     }
 

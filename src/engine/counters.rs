@@ -22,6 +22,11 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(amount), Ordering::Relaxed);
     }
 
+    /// Starts again at zero. Only the owning worker may call it.
+    fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
     /// The number now.
     #[must_use]
     pub fn value(&self) -> u64 {
@@ -80,6 +85,17 @@ pub struct UplinkCounters {
     pub flows_moved: Counter,
     /// Packets received on the uplink, or bound for it, and not forwarded.
     pub drops: DropCounters,
+}
+
+impl UplinkCounters {
+    /// Starts all of them at zero: another uplink has the place. Only the owning worker may call it.
+    pub fn reset(&self) {
+        let Self { out_packets, out_bytes, in_packets, in_bytes, flows, drops, .. } = self;
+        let Self { flows_reset, flows_told, syn_rescued, flows_moved, .. } = self;
+        let traffic = [out_packets, out_bytes, in_packets, in_bytes, flows];
+        let failed_over = [flows_reset, flows_told, syn_rescued, flows_moved];
+        traffic.into_iter().chain(failed_over).chain(&drops.0).for_each(Counter::reset);
+    }
 }
 
 /// All that one worker counts.

@@ -19,6 +19,7 @@ mod outbound;
 pub mod outbox;
 mod parse;
 pub mod persist;
+mod places;
 mod refusal;
 mod session;
 pub mod shortcut;

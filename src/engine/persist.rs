@@ -134,6 +134,16 @@ impl FlowAddresses {
         self.addresses[uplink.index()]
     }
 
+    /// From now on a place in the snapshot is this uplink's, or nobody's. It has no flows yet.
+    pub fn set_uplink(&mut self, uplink: UplinkId, identity: Option<&UplinkIdentity>) {
+        let address = identity.and_then(|identity| identity.external);
+        self.addresses[uplink.index()] = address;
+        if let Some(header) = self.header.as_mut().and_then(|region| region.as_slice_mut::<Header>().first_mut()) {
+            header.names[uplink.index()] = identity.map_or(0, fingerprint);
+            header.addresses[uplink.index()] = address.map_or([0; 4], |address| address.octets());
+        }
+    }
+
     /// From now on, an uplink's flows have this address.
     pub fn set(&mut self, uplink: UplinkId, address: Ipv4Addr) {
         self.addresses[uplink.index()] = Some(address);

@@ -46,7 +46,8 @@ pub struct Host {
     lock: RunDirLock,
     slots: Option<Slots>,
     tun: Option<String>,
-    uplinks: BTreeSet<String>,
+    /// The numbers of the interfaces that are uplinks: names change.
+    uplinks: BTreeSet<u32>,
 }
 
 impl Host {
@@ -108,7 +109,7 @@ impl Host {
     /// When the kernel does not answer.
     pub async fn kernel_networks(&self) -> Result<Vec<Ipv4Net>, HostError> {
         let is_ours = |interface: &Interface| {
-            self.tun.as_ref() == Some(&interface.name) || self.uplinks.contains(&interface.name)
+            self.tun.as_ref() == Some(&interface.name) || self.uplinks.contains(&interface.index)
         };
         let interfaces = self.interfaces().await?;
         let ours: Vec<u32> = interfaces.iter().filter(|link| is_ours(link)).map(|link| link.index).collect();
@@ -135,7 +136,7 @@ impl Host {
         guard: BorrowedFd<'_>,
     ) -> Result<Vec<HostWarning>, HostError> {
         let interface = self.current(interface).await?;
-        self.uplinks.insert(interface.name.clone());
+        self.uplinks.insert(interface.index);
         self.steps.guard(&interface, guard).await?;
         let mut warnings = self.steps.disable_ipv6(&interface).await?;
         self.steps.set_sysctl(&interface, Family::Ipv4, "forwarding", "0")?;
@@ -148,6 +149,20 @@ impl Host {
                 .map(|address| HostWarning::KernelAddress { interface: interface.name.clone(), address }),
         );
         Ok(warnings)
+    }
+
+    /// Puts an interface back as it was, for it is no uplink any more; whatever it is called now, and if it is gone too.
+    ///
+    /// # Errors
+    /// [`HostError::NotUndone`] when some of it did not work, which stays in the journal; when the kernel does not answer or
+    /// the journal cannot be written.
+    pub async fn release(&mut self, index: u32) -> Result<(), HostError> {
+        self.uplinks.remove(&index);
+        let is_its = |entry: &Undo| entry.target().is_some_and(|target| target.index == index);
+        let its: Vec<Undo> = self.steps.journal.entries().iter().filter(|entry| is_its(entry)).cloned().collect();
+        let undone = undo_all(&self.steps.netlink, &its).await?;
+        self.steps.journal.retain(|entry| !is_its(entry) || undone.failed.contains(entry))?;
+        undone.into_result().map(drop)
     }
 
     /// Makes a LAN interface's packets come to the router, by `capture`, and lets the kernel route the rest of them.

@@ -10,6 +10,7 @@
 //! number (rules and routes, [`routing::PROTOCOL`]) or our handle (filters).
 
 mod cleanup;
+pub mod device;
 pub mod entry;
 mod error;
 mod events;
@@ -28,6 +29,6 @@ mod undo;
 pub use cleanup::cleanup;
 pub use error::{HostError, HostWarning};
 pub use events::{HostEvent, HostEvents};
-pub use interface::Interface;
+pub use interface::{Interface, Standing};
 pub use machine::{Host, LanCapture};
 pub use sysctl::Family;

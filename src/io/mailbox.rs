@@ -21,6 +21,7 @@ pub(super) enum Command {
     Detach(Ingress),
     ListFlows { filter: FlowFilter, cursor: u32, reply: tokio::sync::oneshot::Sender<FlowPage> },
     ForgetFlows { uplink: UplinkId, cursor: u32, reply: tokio::sync::oneshot::Sender<Option<u32>> },
+    TakeInUplink { uplink: UplinkId, reply: tokio::sync::oneshot::Sender<()> },
     Stop,
 }
 

@@ -208,6 +208,11 @@ impl WorkerThread {
                 // Whoever told us to waits for it.
                 let _ = reply.send(self.worker.forget_flows(now(), uplink, cursor));
             }
+            Command::TakeInUplink { uplink, reply } => {
+                self.worker.take_in_uplink(uplink);
+                // Whoever told us to waits for it.
+                let _ = reply.send(());
+            }
             Command::Stop => {
                 self.worker.settle(now());
                 return Some(End::Stopped);

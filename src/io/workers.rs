@@ -140,6 +140,16 @@ impl Workers {
         }
     }
 
+    /// Makes room for an uplink in a place that nobody has. To be waited for before a snapshot with it is published.
+    pub async fn take_in_uplink(&self, uplink: UplinkId) {
+        for worker in 0..self.commands.len() {
+            let (reply, done) = oneshot::channel();
+            self.command(worker, Command::TakeInUplink { uplink, reply });
+            // A worker that has failed takes nothing in, and is told of elsewhere.
+            drop(done.await);
+        }
+    }
+
     /// Resolves when a worker has failed.
     pub fn failed(&self) -> impl Future<Output = WorkerFailure> + Send + use<> {
         let mut failure = self.failure.clone();

@@ -92,6 +92,27 @@ impl Mappings {
         Self { slice, slots, taken, by_internal, hash, random, hand: 0 }
     }
 
+    /// Makes room for `uplinks` uplinks, where there is less; what is there stays. Takes memory, and time in proportion to it.
+    pub fn make_room(&mut self, uplinks: usize) {
+        let tables = uplinks * Protocol::ALL.len();
+        if tables <= self.taken.len() {
+            return;
+        }
+        let slots = tables * self.slice.slots();
+        let mut by_internal = SlotIndex::with_capacity(slots);
+        for (number, slot) in (0..).zip(&self.slots).filter(|(_, slot)| slot.is_taken) {
+            let protocol = Protocol::ALL[number as usize / self.slice.slots() % Protocol::ALL.len()];
+            // Of several mappings that a host has, new flows use one.
+            if self.find_number(protocol, slot.internal) == Some(number) {
+                let is_indexed = by_internal.insert(self.hash_of(protocol, slot.internal), number);
+                debug_assert!(is_indexed, "the index has room for every slot");
+            }
+        }
+        self.by_internal = by_internal;
+        self.slots.resize(slots, FREE);
+        self.taken.resize_with(tables, || TakenPorts::new(self.slice));
+    }
+
     fn table(protocol: Protocol, uplink: UplinkId) -> usize {
         uplink.index() * Protocol::ALL.len() + protocol.index()
     }
@@ -324,5 +345,23 @@ mod tests {
         assert!(mappings.restore(mapping, host(20, 4000)));
         assert!(mappings.restore(mapping, host(20, 4000)));
         assert!(!mappings.restore(mapping, host(21, 4000)));
+    }
+    #[test]
+    fn room_for_another_uplink_leaves_every_mapping_as_it_was() {
+        let mut mappings = mappings();
+        let older = mappings.open(Protocol::Udp, DSL1, host(1, 5_000)).unwrap();
+        mappings.add_flow(older);
+        let newer = mappings.open(Protocol::Udp, DSL2, host(1, 5_000)).unwrap();
+        mappings.add_flow(newer);
+        let added = UplinkId(4);
+        assert_eq!(mappings.open(Protocol::Udp, added, host(2, 6_000)), None);
+        mappings.make_room(5);
+        assert_eq!((mappings.internal(older), mappings.internal(newer)), (Some(host(1, 5_000)), Some(host(1, 5_000))));
+        assert_eq!(mappings.find(Protocol::Udp, host(1, 5_000)), Some(newer));
+        let there = mappings.open(Protocol::Udp, added, host(2, 6_000)).unwrap();
+        assert_eq!((there.uplink, there.external_port), (added, 6_000));
+        mappings.make_room(2);
+        assert_eq!(mappings.find(Protocol::Udp, host(2, 6_000)), Some(there));
+        assert_eq!(mappings.round(), 5 * 3 * 65_536);
     }
 }

@@ -41,10 +41,34 @@ pub(super) enum Kind {
     RouterStopped,
     /// A line can do more or less than before.
     UplinkChanged,
+    /// A line's gateway has another Ethernet address.
+    GatewayMoved,
+    /// Somebody else on a line uses our address.
+    AddressConflict,
+    /// A line has an address by DHCP, or its lease says something new.
+    LeaseObtained,
+    /// A line's lease is over.
+    LeaseEnded,
+    /// A DHCP server does not give the address that it was asked for.
+    LeaseDenied,
+    /// What a DHCP server offers cannot be used.
+    LeaseRefused,
+    /// Somebody uses the address that a DHCP server gave.
+    LeaseDeclined,
+    /// No DHCP server answers.
+    DhcpServerSilent,
     /// Somebody wants a line up or down.
     LinkOrdered,
     /// Somebody wants the configuration read again.
     ReloadOrdered,
+    /// Another configuration has a line that was not there.
+    UplinkAdded,
+    /// Another configuration does not have a line that was there: so many flows ended.
+    UplinkRemoved,
+    /// Another configuration makes a line a new one: so many flows of the old one ended.
+    UplinkReplaced,
+    /// Another configuration gives a line other settings.
+    UplinkSet,
     /// The events of another file are gone from here.
     LogBegun,
     /// Some events before this one could not be kept.
@@ -58,8 +82,20 @@ impl Kind {
             Self::RouterStarted => "router-started",
             Self::RouterStopped => "router-stopped",
             Self::UplinkChanged => "uplink-changed",
+            Self::GatewayMoved => "gateway-moved",
+            Self::AddressConflict => "address-conflict",
+            Self::LeaseObtained => "lease-obtained",
+            Self::LeaseEnded => "lease-ended",
+            Self::LeaseDenied => "lease-denied",
+            Self::LeaseRefused => "lease-refused",
+            Self::LeaseDeclined => "lease-declined",
+            Self::DhcpServerSilent => "dhcp-server-silent",
             Self::LinkOrdered => "link-ordered",
             Self::ReloadOrdered => "reload-ordered",
+            Self::UplinkAdded => "uplink-added",
+            Self::UplinkRemoved => "uplink-removed",
+            Self::UplinkReplaced => "uplink-replaced",
+            Self::UplinkSet => "uplink-set",
             Self::LogBegun => "log-begun",
             Self::EventsLost => "events-lost",
         }

@@ -1,0 +1,50 @@
+//! Places in the snapshot: an uplink has one for as long as it is configured, and its flows know it by that.
+//!
+//! The list of uplinks has an entry for every place that was ever used, so the number of a place is its position there. The
+//! place of an uplink that is removed stands vacant, without address and interface, until another uplink is given it.
+
+use std::path::Path;
+
+use super::admin_file::AdminFile;
+use super::history::History;
+use super::lease_file::LeaseFile;
+use super::place::Place;
+use super::uplink::UplinkState;
+use super::{DaemonError, engine};
+use crate::config::{self, UplinkName};
+use crate::placement::UplinkId;
+
+/// What an uplink's state is made from, besides its own configuration.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings<'r> {
+    pub(super) state_dir: &'r Path,
+    pub(super) admin_file: &'r AdminFile,
+    pub(super) history: &'r History,
+}
+
+/// An uplink in a place, whose interface nobody has seen yet. `flows_address` is what its flows of an earlier run have.
+///
+/// # Errors
+/// When the system has no random bytes.
+pub(super) fn uplink_in(
+    place: UplinkId,
+    uplink: &config::Uplink,
+    flows_address: Option<std::net::Ipv4Addr>,
+    surroundings: Surroundings<'_>,
+) -> Result<UplinkState, DaemonError> {
+    let Surroundings { state_dir, admin_file, history } = surroundings;
+    let lease_file = LeaseFile::open(state_dir, &uplink.name);
+    let taken_down_by = admin_file.remembered(uplink.name.as_str()).map(str::to_owned);
+    let seed = engine::seed()?;
+    Ok(UplinkState::new(place, uplink.clone(), flows_address, seed, taken_down_by, lease_file, history.clone()))
+}
+
+/// The uplink of this name.
+pub(super) fn named<'u>(uplinks: &'u [UplinkState], name: &UplinkName) -> Option<&'u UplinkState> {
+    configured(uplinks).find(|uplink| uplink.config.name == *name)
+}
+
+/// The uplinks of the configuration.
+pub(super) fn configured(uplinks: &[UplinkState]) -> impl Iterator<Item = &UplinkState> {
+    uplinks.iter().filter(|uplink| uplink.place == Place::Configured)
+}
