@@ -9,14 +9,15 @@ use super::error::{Mistake, line_at};
 use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
-    Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Uplink, UplinkKind, Warning, Workers, later,
+    Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind, Warning, Workers,
+    failover, later,
 };
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
 const SECTIONS: [&str; 8] = ["router", "lan", "uplink", "health", "reserve", "rule", "forward", "web"];
-const ROUTER: [&str; 5] = ["state_dir", "run_dir", "workers", "flows", "shortcut"];
+const ROUTER: [&str; 6] = ["state_dir", "run_dir", "workers", "flows", "shortcut", "movable_udp"];
 const LAN: [&str; 3] = ["interface", "capture", "tun"];
-const UPLINK: [&str; 12] = [
+const UPLINK: [&str; 14] = [
     "name",
     "interface",
     "kind",
@@ -29,6 +30,8 @@ const UPLINK: [&str; 12] = [
     "download",
     "upload",
     "role",
+    "metered",
+    "drain",
 ];
 const HEALTH: [&str; 2] = ["interval", "targets"];
 const RESERVE: [&str; 3] = ["uplink", "hosts", "until"];
@@ -62,9 +65,8 @@ pub(super) fn lower(text: &str) -> Result<Config, Mistake> {
     let uplinks = uplinks(&uplink_sections, &lan)?;
     for (section, uplink) in uplink_sections.iter().zip(&uplinks) {
         match uplink.role {
-            Role::Balanced => {}
+            Role::Balanced | Role::Standby => {}
             Role::Isolated => later(section.place("role"), "role = \"isolated\""),
-            Role::Standby => later(section.place("role"), "role = \"standby\""),
         }
     }
 
@@ -115,6 +117,7 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
         workers: Workers::Auto,
         flows: DEFAULT_FLOWS,
         shortcut: true,
+        movable_udp: failover::default_movable_ports(),
     };
     let Some(section) = section else { return Ok(router) };
     if let Some(path) = section.optional("state_dir", values::directory)? {
@@ -131,6 +134,9 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
     }
     if let Some(shortcut) = section.optional("shortcut", switch)? {
         router.shortcut = shortcut;
+    }
+    if let Some(ports) = section.optional("movable_udp", failover::movable_ports)? {
+        router.movable_udp = ports;
     }
     Ok(router)
 }
@@ -229,6 +235,9 @@ fn uplink(section: &Section<'_, '_>) -> Result<Uplink, Mistake> {
         })?;
     }
     let kind = if is_static { static_addresses(section)? } else { no_addresses(section)? };
+    let role = section.optional("role", role)?.unwrap_or(Role::Balanced);
+    let tariff = section.optional("metered", failover::tariff)?.unwrap_or(Tariff::Flat);
+    let drain = failover::drain(section, role, tariff)?;
     Ok(Uplink {
         name,
         interface,
@@ -236,7 +245,9 @@ fn uplink(section: &Section<'_, '_>) -> Result<Uplink, Mistake> {
         weight: NonZeroU32::MIN,
         download: section.optional("download", values::rate)?,
         upload: section.optional("upload", values::rate)?,
-        role: section.optional("role", role)?.unwrap_or(Role::Balanced),
+        role,
+        tariff,
+        drain,
     })
 }
 

@@ -10,8 +10,10 @@
 
 mod admin_file;
 mod control;
+mod endings;
 mod engine;
 mod event;
+mod failover;
 mod history;
 mod lan;
 mod lease_file;

@@ -13,7 +13,7 @@ use crate::host::Interface;
 use crate::io::FrameSender;
 use crate::link::dhcp::{Client, ClientEvent, Lease};
 use crate::link::{Cause, InterfaceStatus, Line, LineEvent};
-use crate::placement::{Availability, DhcpAnswers, NextHop, Uplink, UplinkId};
+use crate::placement::{Availability, DhcpAnswers, Duty, NextHop, Uplink, UplinkId};
 
 /// An uplink.
 #[derive(Debug)]
@@ -33,6 +33,10 @@ pub(super) struct UplinkState {
     pub(super) taken_down_by: Option<String>,
     /// Who has last said by hand what it should be, in this run.
     pub(super) ordered_by: Option<String>,
+    /// Whether it serves or waits, as far as it works.
+    pub(super) duty: Duty,
+    /// What was last told of that.
+    pub(super) duty_told: Duty,
     /// Where an address from DHCP is remembered.
     lease_file: Option<LeaseFile>,
     history: History,
@@ -71,8 +75,18 @@ impl UplinkState {
             flows_address,
             taken_down_by,
             ordered_by: None,
+            duty: Duty::Serves,
+            duty_told: Duty::Serves,
             lease_file,
             history,
+        }
+    }
+
+    /// Whether new flows may be given to it, among the others.
+    pub(super) fn availability(&self) -> Availability {
+        match (self.line.availability(), self.duty) {
+            (Availability::Usable, Duty::Waits) => Availability::Standby,
+            (availability, _) => availability,
         }
     }
 
@@ -124,7 +138,11 @@ impl UplinkState {
         Some(format!("lease of {network} refused: {why}; {}", why.remedy()))
     }
 
-    fn record(&self, from: Availability, to: Availability, cause: Cause) {
+    fn record(&mut self, from: Availability, to: Availability, cause: Cause) {
+        let from = match (from, std::mem::replace(&mut self.duty_told, Duty::Serves)) {
+            (Availability::Usable, Duty::Waits) => Availability::Standby,
+            (from, _) => from,
+        };
         let by_hand = matches!(cause, Cause::TakenDown | Cause::PutBack);
         self.history.record(Record {
             kind: Kind::UplinkChanged,
@@ -199,7 +217,7 @@ impl UplinkState {
             id: self.id,
             name: self.config.name.shared(),
             interface: self.interface.as_ref().map(|interface| interface.index),
-            availability: self.line.availability(),
+            availability: self.availability(),
             external: self.line.ends().map(|ends| ends.address).filter(|&address| Some(address) == self.flows_address),
             mtu: u16::try_from(interface_mtu).unwrap_or(u16::MAX).min(lease_mtu),
             weight: self.config.weight,

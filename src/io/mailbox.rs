@@ -7,7 +7,7 @@ use crossbeam::queue::ArrayQueue;
 
 use super::ports::Port;
 use crate::engine::outbox::Ingress;
-use crate::engine::{FlowFilter, FlowPage, Handoff};
+use crate::engine::{FailOverPage, FlowFilter, FlowPage, Handoff};
 use crate::placement::UplinkId;
 use crate::sys::eventfd::EventFd;
 
@@ -21,6 +21,7 @@ pub(super) enum Command {
     Detach(Ingress),
     ListFlows { filter: FlowFilter, cursor: u32, reply: tokio::sync::oneshot::Sender<FlowPage> },
     ForgetFlows { uplink: UplinkId, cursor: u32, reply: tokio::sync::oneshot::Sender<Option<u32>> },
+    FailOver { uplink: UplinkId, cursor: u32, reply: tokio::sync::oneshot::Sender<FailOverPage> },
     Stop,
 }
 

@@ -41,6 +41,12 @@ pub(super) enum Kind {
     RouterStopped,
     /// A line can do more or less than before.
     UplinkChanged,
+    /// No line works any more.
+    NoUplink,
+    /// The first line works again.
+    UplinkBack,
+    /// The flows of a line have ended, for it was lost or drained.
+    FlowsEnded,
     /// Somebody wants a line up or down.
     LinkOrdered,
     /// Somebody wants the configuration read again.
@@ -58,6 +64,9 @@ impl Kind {
             Self::RouterStarted => "router-started",
             Self::RouterStopped => "router-stopped",
             Self::UplinkChanged => "uplink-changed",
+            Self::NoUplink => "no-uplink",
+            Self::UplinkBack => "uplink-back",
+            Self::FlowsEnded => "flows-ended",
             Self::LinkOrdered => "link-ordered",
             Self::ReloadOrdered => "reload-ordered",
             Self::LogBegun => "log-begun",

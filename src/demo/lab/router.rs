@@ -68,6 +68,7 @@ pub(super) fn configuration(directory: &Path, options: &LabOptions, capture: Cap
         for (key, mbit) in [("download", uplink.download_mbit), ("upload", uplink.upload_mbit)] {
             text += &mbit.map_or_else(String::new, |mbit| format!("{key} = \"{mbit}mbit\"\n"));
         }
+        text += &uplink.settings;
     }
     text
 }
