@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use potato::config::{self, Capture, Config, HealthTarget, InterfaceName, ReservedHost, Role, UplinkKind, Workers};
+use potato::config::{
+    self, Capture, Config, Drain, HealthTarget, InterfaceName, ReservedHost, Role, Tariff, UplinkKind, Workers,
+};
 
 /// A file in which everything that may stand there stands there.
 const FULL: &str = r#"[router]
@@ -11,6 +13,7 @@ state_dir = "/var/lib/potato"
 run_dir = "/run/potato"
 workers = 2
 flows = 65536
+movable_udp = [443, 4500]
 
 [lan]
 interface = ["lan0", "lan1"]
@@ -36,6 +39,8 @@ gateway = "10.77.1.1"
 weight = 7
 download = "1gbit"
 role = "standby"
+metered = true
+drain = "10m"
 
 [health]
 interval = "500ms"
@@ -113,7 +118,10 @@ fn full_file_is_read_whole() {
     let UplinkKind::Static { address, .. } = &config.uplinks[0].kind else { panic!("not static") };
     assert_eq!(address.to_string(), "10.77.1.2/24");
     assert_eq!(config.uplinks[0].upload.unwrap().bits_per_second(), 512_000);
-    assert_eq!(config.uplinks[1].role, Role::Standby);
+    let standby = &config.uplinks[1];
+    assert_eq!((standby.role, standby.tariff), (Role::Standby, Tariff::Metered));
+    assert_eq!(standby.drain, Drain::After(Duration::from_secs(600)));
+    assert_eq!([443, 4_500, 51_820].map(|port| config.router.movable_udp.contains(port)), [true, true, false]);
     let health = config.health.unwrap();
     assert_eq!(health.interval, Duration::from_millis(500));
     assert_eq!(health.targets[0], HealthTarget::Gateway);
@@ -127,14 +135,7 @@ fn full_file_is_read_whole() {
 fn what_has_no_effect_yet_is_said_with_its_line() {
     let warnings: Vec<_> =
         parse(FULL).unwrap().warnings.into_iter().map(|warning| (warning.line, warning.what)).collect();
-    let expected = [
-        (30, "role = \"standby\""),
-        (32, "[health]"),
-        (36, "[[reserve]]"),
-        (41, "[[rule]]"),
-        (48, "[[forward]]"),
-        (54, "[web]"),
-    ];
+    let expected = [(35, "[health]"), (39, "[[reserve]]"), (44, "[[rule]]"), (51, "[[forward]]"), (57, "[web]")];
     assert_eq!(warnings, expected.map(|(line, what)| (line, what.to_owned())));
 }
 
@@ -147,11 +148,43 @@ fn least_file_gets_the_defaults() {
     assert_eq!(config.router.flows.get(), 1_000_000);
     assert_eq!(config.lan.capture, Capture::Auto);
     assert_eq!(config.lan.tun.as_str(), "potato0");
-    assert_eq!(config.uplinks[0].role, Role::Balanced);
+    assert_eq!((config.uplinks[0].role, config.uplinks[0].tariff), (Role::Balanced, Tariff::Flat));
+    assert_eq!(config.uplinks[0].drain, Drain::Never);
+    assert_eq!([443, 51_820, 53, 0].map(|port| config.router.movable_udp.contains(port)), [true, true, false, false]);
     assert!(config.warnings.is_empty());
     assert_eq!(Workers::Auto.count(2).get(), 2);
     assert_eq!(Workers::Auto.count(500).get(), 64);
     assert_eq!(Workers::Auto.count(0).get(), 1);
+}
+
+#[test]
+fn lines_in_reserve_drain_in_five_minutes_unless_the_file_says_otherwise() {
+    let drain = |lines: &str| parse(&format!("{LEAST}{lines}")).unwrap().uplinks[0].drain;
+    for lines in ["role = \"standby\"\n", "metered = true\n"] {
+        assert_eq!(drain(lines), Drain::After(Duration::from_secs(300)));
+        assert_eq!(drain(&format!("{lines}drain = \"30s\"\n")), Drain::After(Duration::from_secs(30)));
+        assert_eq!(drain(&format!("{lines}drain = \"never\"\n")), Drain::Never);
+        assert_refused(&format!("{LEAST}{lines}drain = \"soon\"\n"), 11, &["`drain`", "\"10m\"", "\"never\""]);
+        assert_refused(&format!("{LEAST}{lines}drain = 30\n"), 11, &["`drain`", "a whole number", "\"never\""]);
+    }
+    assert_refused(&format!("{LEAST}drain = \"30s\"\n"), 10, &["`drain`", "always in use", "role = \"standby\""]);
+    assert_refused(&format!("{LEAST}metered = \"yes\"\n"), 10, &["`metered`", "true or false"]);
+}
+
+#[test]
+fn movable_ports_are_a_list_that_may_be_empty() {
+    let with = |value: &str| format!("[router]\nmovable_udp = {value}\n{LEAST}");
+    let movable = |value: &str| parse(&with(value)).unwrap().router.movable_udp;
+    assert!(!movable("[]").contains(443));
+    assert!(movable("4500").contains(4_500));
+    for (value, parts) in [
+        ("[0]", ["out of range", "1 to 65535"]),
+        ("[65536]", ["out of range", "1 to 65535"]),
+        ("[\"quic\"]", ["text", "1 to 65535"]),
+        ("[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]", ["17 ports are too many", "at most 16"]),
+    ] {
+        assert_refused(&with(value), 2, &["`movable_udp`", parts[0], parts[1]]);
+    }
 }
 
 #[test]

@@ -43,6 +43,15 @@ impl Connection {
         found.map(|connection| connection.expect("20 connections use both uplinks"))
     }
 
+    /// Waits until the near end is told that the connection is over, and gives how it was told.
+    ///
+    /// # Panics
+    /// When the far end says something instead.
+    #[track_caller]
+    pub fn end(&mut self) -> std::io::ErrorKind {
+        self.near.read(&mut [0; 5]).expect_err("nobody says anything").kind()
+    }
+
     /// Says something both ways.
     ///
     /// # Panics

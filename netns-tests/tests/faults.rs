@@ -6,6 +6,7 @@
 //!                                                wan2 -- 10.77.2.1 --+
 //! ```
 
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 
 use netns_tests::connection::Connection;
@@ -27,10 +28,10 @@ fn an_uplink_deleted_and_made_again_recovers(capture: Capture) {
     world.lab.delete_uplink(1).must();
     world.wait_for_state(1, "missing");
     second.still_works();
+    assert_eq!(first.end(), ErrorKind::ConnectionReset);
     run(world.host(1), "ping -c 2 -i 0.05 -W 2 203.0.113.1");
     world.lab.remake_uplink(1).must();
     world.wait_for_state(1, "up");
-    first.still_works();
     second.still_works();
     assert_eq!((first.uplink, second.uplink), (1, 2));
     // New flows go there again.
@@ -53,7 +54,7 @@ fn an_uplink_without_carrier_gets_no_new_flows(capture: Capture) {
     }
     world.internet().ip(&["link set isp1 up".to_owned()]).must();
     world.wait_for_state(1, "up");
-    first.still_works();
+    assert_eq!(first.end(), ErrorKind::ConnectionReset);
     second.still_works();
     world.finish();
 }

@@ -47,6 +47,9 @@ fn line(event: &EventReport) -> String {
         "lease-refused" => format!("{uplink}: lease of {to} refused"),
         "lease-declined" => format!("{uplink}: lease of {to} declined, somebody uses it"),
         "dhcp-server-silent" => format!("{uplink}: no DHCP server answers"),
+        "no-uplink" => "no uplink works".to_owned(),
+        "uplink-back" => format!("{uplink} works again"),
+        "flows-ended" => format!("flows of {uplink} ended"),
         "link-ordered" => format!("link {to} {uplink} ordered"),
         "reload-ordered" => "configuration ordered to be read again".to_owned(),
         "uplink-added" => format!("{uplink} added"),
@@ -100,6 +103,14 @@ mod tests {
                 ..at(12, "link-ordered")
             },
             EventReport { cause: of("it is unchanged"), by: of("SIGHUP"), ..at(13, "reload-ordered") },
+            EventReport { cause: of("dsl1 no-carrier, dsl2 lame"), ..at(13, "no-uplink") },
+            EventReport { uplink: of("dsl2"), ..at(13, "uplink-back") },
+            EventReport {
+                uplink: of("dsl1"),
+                cause: of("line lost: 12 connections reset, 3 flows moved"),
+                count: Some(15),
+                ..at(13, "flows-ended")
+            },
             EventReport { count: Some(3), ..at(14, "events-lost") },
             EventReport { cause: of("signal"), ..at(15, "router-stopped") },
             EventReport { cause: of("file is not a database"), ..at(1_795_618_331, "log-begun") },
@@ -118,6 +129,9 @@ mod tests {
     11  2026-11-25T14:52:11.250Z  dsl3: up -> down: taken down by hand (by uid 0, pid 812)
     12  2026-11-25T14:52:11.250Z  link up  [2J ordered: no such uplink (by uid 0, pid 812)
     13  2026-11-25T14:52:11.250Z  configuration ordered to be read again: it is unchanged (by SIGHUP)
+    13  2026-11-25T14:52:11.250Z  no uplink works: dsl1 no-carrier, dsl2 lame
+    13  2026-11-25T14:52:11.250Z  dsl2 works again
+    13  2026-11-25T14:52:11.250Z  flows of dsl1 ended: line lost: 12 connections reset, 3 flows moved
     14  2026-11-25T14:52:11.250Z  3 events could not be kept
     15  2026-11-25T14:52:11.250Z  router stopped: signal
 1795618331  2026-11-25T14:52:11.250Z  event log begun anew: file is not a database

@@ -11,16 +11,16 @@ use super::password::PasswordError;
 use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
-    Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Uplink, UplinkKind, Warning, Workers, interface,
-    later, pppoe,
+    Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind, Warning, Workers,
+    failover, interface, later, pppoe,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
 const SECTIONS: [&str; 8] = ["router", "lan", "uplink", "health", "reserve", "rule", "forward", "web"];
-const ROUTER: [&str; 5] = ["state_dir", "run_dir", "workers", "flows", "shortcut"];
+const ROUTER: [&str; 6] = ["state_dir", "run_dir", "workers", "flows", "shortcut", "movable_udp"];
 const LAN: [&str; 3] = ["interface", "capture", "tun"];
-const UPLINK: [&str; 15] = [
+const UPLINK: [&str; 17] = [
     "name",
     "interface",
     "mac",
@@ -36,6 +36,8 @@ const UPLINK: [&str; 15] = [
     "download",
     "upload",
     "role",
+    "metered",
+    "drain",
 ];
 const HEALTH: [&str; 2] = ["interval", "targets"];
 const RESERVE: [&str; 3] = ["uplink", "hosts", "until"];
@@ -72,9 +74,8 @@ pub(super) fn lower(
     let uplinks = uplinks(&uplink_sections, &lan, &read_password)?;
     for (section, uplink) in uplink_sections.iter().zip(&uplinks) {
         match uplink.role {
-            Role::Balanced => {}
+            Role::Balanced | Role::Standby => {}
             Role::Isolated => later(section.place("role"), "role = \"isolated\""),
-            Role::Standby => later(section.place("role"), "role = \"standby\""),
         }
     }
 
@@ -125,6 +126,7 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
         workers: Workers::Auto,
         flows: DEFAULT_FLOWS,
         shortcut: true,
+        movable_udp: failover::default_movable_ports(),
     };
     let Some(section) = section else { return Ok(router) };
     if let Some(path) = section.optional("state_dir", values::directory)? {
@@ -141,6 +143,9 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
     }
     if let Some(shortcut) = section.optional("shortcut", switch)? {
         router.shortcut = shortcut;
+    }
+    if let Some(ports) = section.optional("movable_udp", failover::movable_ports)? {
+        router.movable_udp = ports;
     }
     Ok(router)
 }
@@ -252,6 +257,9 @@ fn uplink(
         Kind::Dhcp => UplinkKind::Dhcp,
         Kind::Pppoe => pppoe::login(section, read_password)?,
     };
+    let role = section.optional("role", role)?.unwrap_or(Role::Balanced);
+    let tariff = section.optional("metered", failover::tariff)?.unwrap_or(Tariff::Flat);
+    let drain = failover::drain(section, role, tariff)?;
     Ok(Uplink {
         name,
         interface,
@@ -259,7 +267,9 @@ fn uplink(
         weight: NonZeroU32::MIN,
         download: section.optional("download", values::rate)?,
         upload: section.optional("upload", values::rate)?,
-        role: section.optional("role", role)?.unwrap_or(Role::Balanced),
+        role,
+        tariff,
+        drain,
     })
 }
 

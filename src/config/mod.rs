@@ -10,6 +10,7 @@
 //! passwords are read with the configuration (`password`), so that what is wrong with them is said at once.
 
 mod error;
+mod failover;
 mod interface;
 mod later;
 mod lower;
@@ -21,6 +22,7 @@ mod values;
 use std::net::Ipv4Addr;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
@@ -31,6 +33,8 @@ pub use interface::{DevicePath, UplinkInterface};
 pub use later::{Class, Forward, Health, HealthTarget, Reservation, ReservedHost, Rule, TimeOfDay, Web};
 pub use password::PasswordError;
 pub use values::{InterfaceName, Rate, UplinkName};
+
+use crate::engine::MovablePorts;
 
 /// Where the file is looked for when nobody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/potato/potato.toml";
@@ -82,6 +86,8 @@ pub struct Router {
     pub flows: NonZeroU32,
     /// Whether the kernel may carry packets of busy flows in our place.
     pub shortcut: bool,
+    /// Ports of far ends whose UDP flows go on over another line when theirs is lost.
+    pub movable_udp: MovablePorts,
 }
 
 /// How many worker threads carry packets.
@@ -159,8 +165,12 @@ pub struct Uplink {
     pub download: Option<Rate>,
     /// What it can send, as its owner says.
     pub upload: Option<Rate>,
-    /// What it is for. This version treats every uplink as [`Role::Balanced`].
+    /// What it is for. This version treats [`Role::Isolated`] as [`Role::Balanced`].
     pub role: Role,
+    /// What its traffic costs.
+    pub tariff: Tariff,
+    /// What becomes of the flows that it has when a better line is back.
+    pub drain: Drain,
 }
 
 /// Where an uplink's address comes from.
@@ -207,6 +217,24 @@ impl UplinkKind {
             Self::Dhcp | Self::Pppoe(_) => None,
         }
     }
+}
+
+/// What an uplink's traffic costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tariff {
+    /// The same, however much it is.
+    Flat,
+    /// So much a byte: the uplink is used when nothing else works.
+    Metered,
+}
+
+/// What becomes of the flows of an uplink that is not needed any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drain {
+    /// They are ended after this time.
+    After(Duration),
+    /// They stay for as long as they live.
+    Never,
 }
 
 /// What an uplink is for.

@@ -29,7 +29,7 @@ pub(super) fn build_engine(
         flows: usize::try_from(config.router.flows.get()).unwrap_or(usize::MAX),
         uplinks: config.uplinks.iter().map(identity).collect(),
         seed: seed()?,
-        settings: Settings::default(),
+        settings: Settings { movable: config.router.movable_udp, ..Settings::default() },
         shortcut,
     };
     Ok(engine::open_with_addresses(&engine, now)?)

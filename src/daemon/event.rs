@@ -5,6 +5,7 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::control::Request;
+use super::endings::Ending;
 use crate::host::HostEvent;
 use crate::placement::UplinkId;
 use crate::wire::PacketBuffer;
@@ -20,6 +21,8 @@ pub(super) enum Event {
     Host(HostEvent),
     /// A frame from an uplink that is ours: ARP, a DHCP server's answer, PPPoE's control.
     Frame(UplinkId, PacketBuffer),
+    /// A line's flows have been ended.
+    FlowsEnded(Ending),
     /// Somebody asks.
     Control(Request),
     /// Something is due.

@@ -48,7 +48,7 @@ impl Router<'_> {
         let uplink = &self.uplinks[id.index()];
         Ok(LinkReport {
             uplink: uplink.config.name.to_string(),
-            state: uplink.line.availability().name().to_owned(),
+            state: uplink.availability().name().to_owned(),
             changed,
             warnings,
         })

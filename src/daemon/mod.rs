@@ -11,8 +11,10 @@
 mod admin_file;
 mod control;
 mod departure;
+mod endings;
 mod engine;
 mod event;
+mod failover;
 mod history;
 mod interfaces;
 mod lan;

@@ -48,7 +48,8 @@ pub struct UplinkReport {
     pub interface: String,
     /// `static`, `dhcp` or `pppoe`.
     pub kind: String,
-    /// `up`, `connecting`, `no-carrier`, `missing`, or `down`: taken down by hand.
+    /// `up`, `standby` (works, and a better line works, too), `connecting`, `no-carrier`, `missing`, or `down`: taken down
+    /// by hand.
     pub state: String,
     /// Our address on it, with its prefix length; nothing while it has none.
     pub address: Option<String>,
@@ -70,6 +71,18 @@ pub struct UplinkReport {
     pub weight: u32,
     /// Flows that live on it now.
     pub flows: u64,
+    /// Connections ended when it was lost or drained, whose host got a reset. This and the next three are since the start.
+    #[serde(default)]
+    pub flows_reset: u64,
+    /// Datagram flows ended then, whose host got an error.
+    #[serde(default)]
+    pub flows_told: u64,
+    /// SYNs that it has not answered, and that went out by another line.
+    #[serde(default)]
+    pub syn_rescued: u64,
+    /// Flows that have left it and go on over another line.
+    #[serde(default)]
+    pub flows_moved: u64,
     /// What was sent.
     pub out: TrafficReport,
     /// What came back and went to the LAN.
@@ -263,10 +276,11 @@ pub struct EventReport {
     pub id: u64,
     /// When, as RFC 3339 writes it, in UTC.
     pub time: String,
-    /// `router-started`, `router-stopped`, `uplink-changed`, `link-ordered`, `reload-ordered`, `log-begun` (the file before
-    /// was broken), `events-lost` (could not be kept); of a line: `gateway-moved`, `address-conflict`, `lease-obtained`,
-    /// `lease-ended`, `lease-denied`, `lease-refused`, `lease-declined`, `dhcp-server-silent`; of a configuration that is
-    /// applied: `uplink-added`, `uplink-removed`, `uplink-replaced`, `uplink-set`.
+    /// `router-started`, `router-stopped`, `uplink-changed`, `no-uplink` (none works any more), `uplink-back` (the first one
+    /// that works again), `flows-ended` (of a line that was lost or drained), `link-ordered`, `reload-ordered`, `log-begun`
+    /// (the file before was broken), `events-lost` (could not be kept); of a line: `gateway-moved`, `address-conflict`,
+    /// `lease-obtained`, `lease-ended`, `lease-denied`, `lease-refused`, `lease-declined`, `dhcp-server-silent`; of a
+    /// configuration that is applied: `uplink-added`, `uplink-removed`, `uplink-replaced`, `uplink-set`.
     pub event: String,
     /// Name of the uplink that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -283,7 +297,7 @@ pub struct EventReport {
     /// Who did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// How many events are missing, or flows ended.
+    /// How many events are missing; how many flows have ended or moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
 }

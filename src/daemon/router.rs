@@ -18,6 +18,7 @@ use tracing::{debug, error, info};
 
 use super::admin_file::AdminFile;
 use super::control::{Control, Request};
+use super::endings::Failover;
 use super::event::{Event, Signals};
 use super::history::History;
 use super::lan::{LanState, TunState};
@@ -73,6 +74,7 @@ pub(super) struct Router<'h> {
     /// Which uplinks are down by hand, as their file remembers.
     pub(super) admin_file: AdminFile,
     pub(super) history: History,
+    pub(super) failover: Failover,
     /// The addresses that flows have, as their file remembers them.
     pub(super) addresses: FlowAddresses,
     snapshot: Arc<ArcSwap<Snapshot>>,
@@ -148,6 +150,7 @@ impl<'h> Router<'h> {
             retry_at: None,
             admin_file,
             history,
+            failover: Failover::new(now(), &config.uplinks),
             addresses,
             snapshot,
             rates: Rates::default(),
@@ -174,6 +177,7 @@ impl<'h> Router<'h> {
                 Event::Reload => drop(self.reload("SIGHUP").await),
                 Event::Host(event) => self.handle_host(event).await?,
                 Event::Frame(uplink, frame) => self.handle_frame(uplink, &frame),
+                Event::FlowsEnded(ending) => self.note_ending(ending),
                 Event::Control(request) => self.answer(request).await,
                 Event::Timeout => self.handle_timeout().await?,
                 Event::Tick => {
@@ -191,6 +195,7 @@ impl<'h> Router<'h> {
             event = signals.next() => event,
             event = self.events.next() => Event::Host(event.ok_or(DaemonError::Deaf)?),
             Some((uplink, frame)) = self.frames.recv() => Event::Frame(uplink, frame),
+            Some(ending) = self.failover.ending() => Event::FlowsEnded(ending),
             request = control.next() => Event::Control(request),
             () = sleep(wait.unwrap_or_default()), if wait.is_some() => Event::Timeout,
             _ = self.ticks.tick() => Event::Tick,
@@ -201,7 +206,7 @@ impl<'h> Router<'h> {
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         let lines = self.uplinks.iter().filter_map(|uplink| uplink.line.poll_timeout());
-        lines.chain(self.refresh_at).chain(self.retry_at).min()
+        lines.chain(self.refresh_at).chain(self.retry_at).chain(self.failover.poll_timeout()).min()
     }
 
     async fn handle_timeout(&mut self) -> Result<(), DaemonError> {
@@ -209,6 +214,7 @@ impl<'h> Router<'h> {
         for uplink in &mut self.uplinks {
             uplink.line.handle_timeout(now);
         }
+        self.failover.handle_timeout(now);
         if self.retry_at.is_some_and(|due| due <= now) {
             self.retry_at = None;
             self.settle_interfaces().await;
@@ -324,6 +330,7 @@ impl<'h> Router<'h> {
             uplink.line.handle_lan_networks(now, &lans);
             uplink.update_line(now);
         }
+        self.assign_duties(now);
         let current = self.snapshot.load();
         let mut new = Snapshot {
             generation: current.generation,
@@ -342,6 +349,7 @@ impl<'h> Router<'h> {
             self.snapshot.store(Arc::new(new));
         }
         self.uplinks.iter_mut().for_each(UplinkState::pump);
+        self.heed_pool();
     }
 
     async fn answer(&mut self, request: Request) {

@@ -17,7 +17,7 @@ use crate::io::{FrameSender, Framing};
 use crate::link::dhcp::{Client, ClientEvent, Lease};
 use crate::link::pppoe::{self, Connection};
 use crate::link::{Cause, InterfaceStatus, Line, LineEvent};
-use crate::placement::{Availability, DhcpAnswers, NextHop, Uplink, UplinkId};
+use crate::placement::{Availability, DhcpAnswers, Duty, NextHop, Uplink, UplinkId};
 
 /// An uplink.
 #[derive(Debug)]
@@ -43,6 +43,10 @@ pub(super) struct UplinkState {
     pub(super) taken_down_by: Option<String>,
     /// Who has last said by hand what it should be, in this run.
     pub(super) ordered_by: Option<String>,
+    /// Whether it serves or waits, as far as it works.
+    pub(super) duty: Duty,
+    /// What was last told of that.
+    pub(super) duty_told: Duty,
     /// Where an address from DHCP is remembered.
     lease_file: Option<LeaseFile>,
     history: History,
@@ -85,6 +89,8 @@ impl UplinkState {
             flows_address,
             taken_down_by,
             ordered_by: None,
+            duty: Duty::Serves,
+            duty_told: Duty::Serves,
             lease_file,
             history,
         }
@@ -104,6 +110,14 @@ impl UplinkState {
         self.pump();
         (self.place, self.sender, self.flows_address, self.prepared) = (Place::Vacant, None, None, false);
         self.interface.take()
+    }
+
+    /// Whether new flows may be given to it, among the others.
+    pub(super) fn availability(&self) -> Availability {
+        match (self.line.availability(), self.duty) {
+            (Availability::Usable, Duty::Waits) => Availability::Standby,
+            (availability, _) => availability,
+        }
     }
 
     /// Tells the line how its interface is.
@@ -167,7 +181,11 @@ impl UplinkState {
         Some(format!("lease of {network} refused: {why}; {}", why.remedy()))
     }
 
-    fn record(&self, from: Availability, to: Availability, cause: Cause) {
+    fn record(&mut self, from: Availability, to: Availability, cause: Cause) {
+        let from = match (from, std::mem::replace(&mut self.duty_told, Duty::Serves)) {
+            (Availability::Usable, Duty::Waits) => Availability::Standby,
+            (from, _) => from,
+        };
         let by_hand = matches!(cause, Cause::TakenDown | Cause::PutBack);
         self.history.record(Record {
             kind: Kind::UplinkChanged,
@@ -279,7 +297,7 @@ impl UplinkState {
             id: self.id,
             name: self.config.name.shared(),
             interface: self.interface.as_ref().map(|interface| interface.index),
-            availability: self.line.availability(),
+            availability: self.availability(),
             // Without an address nobody uses a vacant place.
             external: self
                 .line

@@ -15,6 +15,7 @@ mod hop;
 mod icmp_error;
 mod inbound;
 pub mod listing;
+mod moves;
 mod outbound;
 pub mod outbox;
 mod parse;

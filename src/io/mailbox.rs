@@ -7,7 +7,7 @@ use crossbeam::queue::ArrayQueue;
 
 use super::ports::Port;
 use crate::engine::outbox::Ingress;
-use crate::engine::{FlowFilter, FlowPage, Handoff};
+use crate::engine::{FailOverPage, FlowFilter, FlowPage, Handoff};
 use crate::placement::UplinkId;
 use crate::sys::eventfd::EventFd;
 
@@ -22,6 +22,7 @@ pub(super) enum Command {
     ListFlows { filter: FlowFilter, cursor: u32, reply: tokio::sync::oneshot::Sender<FlowPage> },
     ForgetFlows { uplink: UplinkId, cursor: u32, reply: tokio::sync::oneshot::Sender<Option<u32>> },
     TakeInUplink { uplink: UplinkId, reply: tokio::sync::oneshot::Sender<()> },
+    FailOver { uplink: UplinkId, cursor: u32, reply: tokio::sync::oneshot::Sender<FailOverPage> },
     Stop,
 }
 

@@ -22,4 +22,4 @@ pub use guard::{lan_guard, uplink_guard};
 pub use packet_port::{Framing, PacketPort, open_lan, open_uplink};
 pub use shortcut::Shortcut;
 pub use tun_port::{TunPort, open_tun};
-pub use workers::{WorkerFailure, Workers};
+pub use workers::{FailedOver, WorkerFailure, Workers};

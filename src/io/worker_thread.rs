@@ -213,6 +213,11 @@ impl WorkerThread {
                 // Whoever told us to waits for it.
                 let _ = reply.send(());
             }
+            Command::FailOver { uplink, cursor, reply } => {
+                let page = self.worker.fail_over(now(), self.snapshot.load(), uplink, cursor, &mut self.outbox);
+                // Whoever told us to is gone when the router stops.
+                let _ = reply.send(page);
+            }
             Command::Stop => {
                 self.worker.settle(now());
                 return Some(End::Stopped);
@@ -226,6 +231,7 @@ impl WorkerThread {
         let now = now();
         if self.worker.poll_timeout().is_some_and(|due| due <= now) {
             self.worker.handle_timeout(now, &mut self.outbox);
+            self.worker.review_moves(now, self.snapshot.load(), &mut self.outbox);
             self.flush();
         }
         if now.since(self.missed_counted) >= MISSED_INTERVAL {

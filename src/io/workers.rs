@@ -5,10 +5,12 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam::channel::{Sender, unbounded};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep;
 use tracing::error;
 
 use super::mailbox::{Command, Mailbox};
@@ -17,7 +19,7 @@ use super::ports::Port;
 use super::tun_port::TunPort;
 use super::worker_thread::{End, WorkerThread};
 use crate::engine::outbox::Ingress;
-use crate::engine::{FlowFilter, FlowListing, Worker, WorkerCounters};
+use crate::engine::{FailOverPage, FailOverStep, FlowFilter, FlowListing, Worker, WorkerCounters};
 use crate::placement::{LanId, Snapshot, UplinkId, WorkerId};
 use crate::wire::PacketBuffer;
 
@@ -32,6 +34,34 @@ pub struct WorkerFailure {
     pub worker: WorkerId,
     /// What happened.
     pub reason: String,
+}
+
+/// Between two pages of flows that end, packets have the worker for this long: at most 64,000 flows a second end in each.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// What the ending of an uplink's flows came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FailedOver {
+    /// Connections whose host got a reset.
+    pub reset: u64,
+    /// Datagram flows whose host got an error.
+    pub told: u64,
+    /// Flows that go on over another line.
+    pub moved: u64,
+    /// Connections whose SYN opens them on another line when it is sent again.
+    pub rescued: u64,
+    /// Workers that have kept what they had left, for the line was back or no other took flows.
+    pub kept: u64,
+}
+
+impl FailedOver {
+    fn add(&mut self, page: &FailOverPage) {
+        self.reset += u64::from(page.reset);
+        self.told += u64::from(page.told);
+        self.moved += u64::from(page.moved);
+        self.rescued += u64::from(page.rescued);
+        self.kept += u64::from(page.step == FailOverStep::Kept);
+    }
 }
 
 /// The running workers. Dropping it stops them and waits for them.
@@ -150,6 +180,37 @@ impl Workers {
         }
     }
 
+    /// Ends all flows of an uplink that takes no new ones, kindly, page by page and with pauses, in all workers side by side.
+    /// Goes on when the caller has stopped to look after the workers; ends when they do.
+    pub fn fail_over(&self, uplink: UplinkId) -> impl Future<Output = FailedOver> + Send + use<> {
+        let (commands, mailboxes) = (self.commands.clone(), Arc::clone(&self.mailboxes));
+        async move {
+            let mut sum = FailedOver::default();
+            let mut cursors = vec![FailOverStep::More(0); commands.len()];
+            while cursors.iter().any(|step| matches!(step, FailOverStep::More(_))) {
+                let mut pages = Vec::new();
+                for (worker, step) in cursors.iter().enumerate() {
+                    let FailOverStep::More(cursor) = *step else { continue };
+                    let (reply, page) = oneshot::channel();
+                    send(&commands, &mailboxes, worker, Command::FailOver { uplink, cursor, reply });
+                    pages.push((worker, page));
+                }
+                let mut has_sent = false;
+                for (worker, page) in pages {
+                    // A worker that has failed has no flows.
+                    let page = page.await.unwrap_or_default();
+                    has_sent |= page.has_sent();
+                    cursors[worker] = page.step;
+                    sum.add(&page);
+                }
+                if has_sent {
+                    sleep(PAUSE).await;
+                }
+            }
+            sum
+        }
+    }
+
     /// Resolves when a worker has failed.
     pub fn failed(&self) -> impl Future<Output = WorkerFailure> + Send + use<> {
         let mut failure = self.failure.clone();
@@ -185,9 +246,13 @@ impl Workers {
 
     /// Sends a command; to a worker that has failed it is lost, as [`Self::failed`] has told.
     fn command(&self, worker: usize, command: Command) {
-        if self.commands[worker].send(command).is_ok() {
-            self.mailboxes[worker].wake();
-        }
+        send(&self.commands, &self.mailboxes, worker, command);
+    }
+}
+
+fn send(commands: &[Sender<Command>], mailboxes: &[Mailbox], worker: usize, command: Command) {
+    if commands[worker].send(command).is_ok() {
+        mailboxes[worker].wake();
     }
 }
 

@@ -10,17 +10,19 @@
 #![allow(dead_code, unreachable_pub, reason = "every user takes a part of it")]
 
 use std::net::Ipv4Addr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use etherparse::PacketBuilder;
 use potato::engine::shortcut::table::{self, ShortcutTable};
-use potato::engine::{self, Egress, EngineConfig, Filtering, Outbox, Settings, UplinkIdentity, Worker};
+use potato::engine::{self, Egress, EngineConfig, Filtering, MovablePorts, Outbox, Settings, UplinkIdentity, Worker};
 use potato::flow::{Protocol, Timestamp};
 use potato::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
 use potato::sys::shared_words::SharedWords;
 use potato::wire::{MacAddress, PacketBuffer, VnetHeader};
 
+/// The far port whose flows may move.
+pub const MOVABLE: NonZeroU16 = NonZeroU16::new(443).unwrap();
 /// Ethernet LAN 1, where the hosts are.
 pub const LAN: LanId = LanId(1);
 const GATEWAY: MacAddress = MacAddress([2, 0, 0, 0, 0, 0xfe]);
@@ -105,7 +107,7 @@ impl World {
             flows: size.flows,
             uplinks: uplinks.collect(),
             seed: [7; 32],
-            settings: Settings { filtering: size.filtering, ..Settings::default() },
+            settings: Settings { filtering: size.filtering, movable: MovablePorts::new([MOVABLE]) },
             shortcut: size.shortcut.then(|| ShortcutTable::new(SharedWords::anonymous(table::BYTES).unwrap(), [7, 9])),
         };
         let now = Timestamp::from_millis(1_000_000);
@@ -155,7 +157,7 @@ impl World {
         self.collect()
     }
 
-    fn collect(&mut self) -> Vec<Sent> {
+    pub fn collect(&mut self) -> Vec<Sent> {
         while let Some(handoff) = self.out.handoffs.pop() {
             let owner = handoff.owner.index();
             self.workers[owner].handle_handoff(self.now, &self.snapshot, handoff, &mut self.out);

@@ -57,6 +57,12 @@ pub(super) enum Kind {
     LeaseDeclined,
     /// No DHCP server answers.
     DhcpServerSilent,
+    /// No line works any more.
+    NoUplink,
+    /// The first line works again.
+    UplinkBack,
+    /// The flows of a line have ended, for it was lost or drained.
+    FlowsEnded,
     /// Somebody wants a line up or down.
     LinkOrdered,
     /// Somebody wants the configuration read again.
@@ -90,6 +96,9 @@ impl Kind {
             Self::LeaseRefused => "lease-refused",
             Self::LeaseDeclined => "lease-declined",
             Self::DhcpServerSilent => "dhcp-server-silent",
+            Self::NoUplink => "no-uplink",
+            Self::UplinkBack => "uplink-back",
+            Self::FlowsEnded => "flows-ended",
             Self::LinkOrdered => "link-ordered",
             Self::ReloadOrdered => "reload-ordered",
             Self::UplinkAdded => "uplink-added",

@@ -69,6 +69,7 @@ pub(super) fn configuration(directory: &Path, options: &LabOptions, capture: Cap
         for (key, mbit) in rates.into_iter().filter(|_| options.tell_rates) {
             text += &mbit.map_or_else(String::new, |mbit| format!("{key} = \"{mbit}mbit\"\n"));
         }
+        text += &uplink.settings;
     }
     text
 }

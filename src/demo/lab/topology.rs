@@ -52,6 +52,8 @@ pub struct UplinkOptions {
     pub mtu: Option<u16>,
     /// How the far end is built.
     pub far_end: FarEnd,
+    /// More lines of its section in the configuration, as they stand there.
+    pub settings: String,
 }
 
 impl UplinkOptions {
@@ -67,6 +69,7 @@ impl UplinkOptions {
             upload_mbit: None,
             mtu: None,
             far_end: FarEnd::Internet,
+            settings: String::new(),
         }
     }
 }

@@ -20,7 +20,6 @@
 
 mod end;
 mod moved;
-pub(super) mod pending;
 mod rescue;
 mod tell;
 

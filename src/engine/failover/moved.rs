@@ -1,8 +1,8 @@
 //! Datagram flows that go on over another line, in place.
 
+use super::super::moves::{Move, Outcome};
 use super::super::outbox::Outbox;
 use super::super::worker::{Context, Worker, mapping_of};
-use super::pending::{Move, Outcome};
 use crate::flow::record::{FLAG_INBOUND, FLAG_SHORTCUT};
 use crate::flow::{FlowId, Timestamp};
 use crate::nat::Mapping;

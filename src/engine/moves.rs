@@ -15,7 +15,7 @@ const MOST: usize = 4_096;
 
 /// A flow that was moved.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Move {
+pub(super) struct Move {
     pub(super) key: FlowKey,
     pub(super) from: Mapping,
     pub(super) to: Mapping,
@@ -51,14 +51,14 @@ impl Move {
 
 /// The moves of one worker.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Moves {
+pub(super) struct Moves {
     waiting: VecDeque<Move>,
     next_review: Timestamp,
 }
 
 impl Moves {
     /// When the next review is due; `None`: when something was moved, not before.
-    pub(in crate::engine) fn poll_timeout(&self) -> Option<Timestamp> {
+    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         (!self.waiting.is_empty()).then_some(self.next_review)
     }
 
