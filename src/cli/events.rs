@@ -39,6 +39,7 @@ fn line(event: &EventReport) -> String {
         "router-started" => format!("router {to} started"),
         "router-stopped" => "router stopped".to_owned(),
         "uplink-changed" => format!("{uplink}: {from} -> {to}"),
+        "session-failed" => format!("{uplink}: no session"),
         "link-ordered" => format!("link {to} {uplink} ordered"),
         "reload-ordered" => "configuration ordered to be read again".to_owned(),
         "log-begun" => "event log begun anew".to_owned(),
@@ -87,6 +88,7 @@ mod tests {
                 by,
                 ..at(12, "link-ordered")
             },
+            EventReport { uplink: of("dsl4"), cause: of("authentication refused: no"), ..at(12, "session-failed") },
             EventReport { cause: of("it is unchanged"), by: of("SIGHUP"), ..at(13, "reload-ordered") },
             EventReport { count: Some(3), ..at(14, "events-lost") },
             EventReport { cause: of("signal"), ..at(15, "router-stopped") },
@@ -98,6 +100,7 @@ mod tests {
     10  2026-11-25T14:52:11.250Z  link down dsl3 ordered (by uid 0, pid 812)
     11  2026-11-25T14:52:11.250Z  dsl3: up -> down: taken down by hand (by uid 0, pid 812)
     12  2026-11-25T14:52:11.250Z  link up  [2J ordered: no such uplink (by uid 0, pid 812)
+    12  2026-11-25T14:52:11.250Z  dsl4: no session: authentication refused: no
     13  2026-11-25T14:52:11.250Z  configuration ordered to be read again: it is unchanged (by SIGHUP)
     14  2026-11-25T14:52:11.250Z  3 events could not be kept
     15  2026-11-25T14:52:11.250Z  router stopped: signal

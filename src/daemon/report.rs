@@ -242,7 +242,8 @@ pub struct EventReport {
     pub id: u64,
     /// When, as RFC 3339 writes it, in UTC.
     pub time: String,
-    /// `router-started`, `router-stopped`, `uplink-changed`, `link-ordered`, `reload-ordered`, `log-begun` (the file before
+    /// `router-started`, `router-stopped`, `uplink-changed`, `session-failed` (a line by PPPoE has lost its session or gets
+    /// none), `link-ordered`, `reload-ordered`, `log-begun` (the file before
     /// was broken), `events-lost` (could not be kept).
     pub event: String,
     /// Name of the uplink that it is about.

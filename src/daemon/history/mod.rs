@@ -41,6 +41,8 @@ pub(super) enum Kind {
     RouterStopped,
     /// A line can do more or less than before.
     UplinkChanged,
+    /// A line by PPPoE has lost its session, or gets none.
+    SessionFailed,
     /// Somebody wants a line up or down.
     LinkOrdered,
     /// Somebody wants the configuration read again.
@@ -58,6 +60,7 @@ impl Kind {
             Self::RouterStarted => "router-started",
             Self::RouterStopped => "router-stopped",
             Self::UplinkChanged => "uplink-changed",
+            Self::SessionFailed => "session-failed",
             Self::LinkOrdered => "link-ordered",
             Self::ReloadOrdered => "reload-ordered",
             Self::LogBegun => "log-begun",
