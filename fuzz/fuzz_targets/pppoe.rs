@@ -123,8 +123,8 @@ fuzz_target!(|data: &[u8]| {
             }
             6 => line.hear(bytes),
             7 => {
-                drop(Discovery::parse(bytes).map(|packet| packet.tags().count()));
-                drop(Packet::parse(bytes).and_then(|packet| Options::parse(packet.data)).map(Iterator::count));
+                let _ = Discovery::parse(bytes).map(|packet| packet.tags().count());
+                let _ = Packet::parse(bytes).and_then(|packet| Options::parse(packet.data)).map(Iterator::count);
             }
             8 if what >> 4 == 0 => line.client.release(),
             8 if what >> 4 == 1 => line.client.stop(),

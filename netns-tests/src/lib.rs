@@ -8,6 +8,7 @@
 //! All need root; without it they fail and say so.
 
 pub mod capture_file;
+pub mod concentrator;
 pub mod connection;
 pub mod programs;
 pub mod provider;

@@ -111,7 +111,7 @@ pub struct Sniffer {
     capturing: Capturing,
     /// The far end's interfaces and the address of the uplink there.
     uplinks: HashMap<String, Ipv4Addr>,
-    /// Whether an uplink there gets its address by DHCP: then any of the provider's is its own.
+    /// Whether an uplink there gets its address from the provider: then any of the provider's is its own.
     leased: bool,
     namespace: String,
 }
@@ -135,7 +135,7 @@ impl Sniffer {
             let filter = "ip and not net 127.0.0.0/8 and not src net 203.0.113.0/24 and not src net 192.0.2.0/24 \
                           and not net 198.51.100.0/24";
             let capturing = Capturing::start(namespace, "any", "in", filter, 128, &file);
-            let leased = lab.options().uplinks.iter().any(|uplink| uplink.addressing == Addressing::Dhcp);
+            let leased = lab.options().uplinks.iter().any(|uplink| uplink.addressing != Addressing::Static);
             Self { capturing, uplinks, leased, namespace: namespace.name().to_owned() }
         };
         by_namespace.into_values().map(watch).collect()
@@ -173,7 +173,7 @@ fn check(packet: &Seen, own: impl Fn(Ipv4Addr) -> bool, sent_by_hosts: &HashSet<
 /// Whether a packet is from an address that a provider gives, or asks for one.
 fn is_providers(packet: &Seen) -> bool {
     let source = packet.source();
-    (source.octets()[0] == 10 && [77, 78].contains(&source.octets()[1]))
+    (source.octets()[0] == 10 && [77, 78, 99].contains(&source.octets()[1]))
         || (source.is_unspecified() && packet.ports() == Some((68, 67)))
 }
 

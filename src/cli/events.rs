@@ -50,6 +50,7 @@ fn line(event: &EventReport) -> String {
         "no-uplink" => "no uplink works".to_owned(),
         "uplink-back" => format!("{uplink} works again"),
         "flows-ended" => format!("flows of {uplink} ended"),
+        "session-failed" => format!("{uplink}: no session"),
         "link-ordered" => format!("link {to} {uplink} ordered"),
         "reload-ordered" => "configuration ordered to be read again".to_owned(),
         "uplink-added" => format!("{uplink} added"),
@@ -102,6 +103,7 @@ mod tests {
                 by,
                 ..at(12, "link-ordered")
             },
+            EventReport { uplink: of("dsl4"), cause: of("authentication refused: no"), ..at(12, "session-failed") },
             EventReport { cause: of("it is unchanged"), by: of("SIGHUP"), ..at(13, "reload-ordered") },
             EventReport { cause: of("dsl1 no-carrier, dsl2 lame"), ..at(13, "no-uplink") },
             EventReport { uplink: of("dsl2"), ..at(13, "uplink-back") },
@@ -128,6 +130,7 @@ mod tests {
     10  2026-11-25T14:52:11.250Z  link down dsl3 ordered (by uid 0, pid 812)
     11  2026-11-25T14:52:11.250Z  dsl3: up -> down: taken down by hand (by uid 0, pid 812)
     12  2026-11-25T14:52:11.250Z  link up  [2J ordered: no such uplink (by uid 0, pid 812)
+    12  2026-11-25T14:52:11.250Z  dsl4: no session: authentication refused: no
     13  2026-11-25T14:52:11.250Z  configuration ordered to be read again: it is unchanged (by SIGHUP)
     13  2026-11-25T14:52:11.250Z  no uplink works: dsl1 no-carrier, dsl2 lame
     13  2026-11-25T14:52:11.250Z  dsl2 works again

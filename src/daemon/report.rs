@@ -279,8 +279,9 @@ pub struct EventReport {
     /// `router-started`, `router-stopped`, `uplink-changed`, `no-uplink` (none works any more), `uplink-back` (the first one
     /// that works again), `flows-ended` (of a line that was lost or drained), `link-ordered`, `reload-ordered`, `log-begun`
     /// (the file before was broken), `events-lost` (could not be kept); of a line: `gateway-moved`, `address-conflict`,
-    /// `lease-obtained`, `lease-ended`, `lease-denied`, `lease-refused`, `lease-declined`, `dhcp-server-silent`; of a
-    /// configuration that is applied: `uplink-added`, `uplink-removed`, `uplink-replaced`, `uplink-set`.
+    /// `lease-obtained`, `lease-ended`, `lease-denied`, `lease-refused`, `lease-declined`, `dhcp-server-silent`,
+    /// `session-failed` (by PPPoE: lost, or none to be had); of a configuration that is applied: `uplink-added`,
+    /// `uplink-removed`, `uplink-replaced`, `uplink-set`.
     pub event: String,
     /// Name of the uplink that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]

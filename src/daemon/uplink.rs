@@ -208,6 +208,11 @@ impl UplinkState {
         self.interface.as_ref().map_or_else(|| self.config.interface.to_string(), |interface| interface.name.clone())
     }
 
+    fn record_failure(&self, why: &pppoe::Failure) {
+        let (uplink, cause) = (Some(self.config.name.to_string()), Some(why.to_string()));
+        self.history.record(Record { kind: Kind::SessionFailed, uplink, cause, ..Record::default() });
+    }
+
     fn log(&self, event: LineEvent) {
         let (uplink, interface) = (&self.config.name, self.interface_name());
         match event {
@@ -272,8 +277,12 @@ impl UplinkState {
                     connection;
                 info!(%uplink, %interface, %address, %gateway, %session, %concentrator, name, mtu, "session is up");
             }
-            pppoe::ClientEvent::Ended(why) => warn!(%uplink, %interface, %why, "session ended"),
+            pppoe::ClientEvent::Ended(why) => {
+                self.record_failure(&why);
+                warn!(%uplink, %interface, %why, "session ended");
+            }
             pppoe::ClientEvent::Failed(why) => {
+                self.record_failure(&why);
                 warn!(%uplink, %interface, %why, what_to_do = why.remedy(), "no session; dialling on");
             }
         }

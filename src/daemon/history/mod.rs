@@ -63,6 +63,8 @@ pub(super) enum Kind {
     UplinkBack,
     /// The flows of a line have ended, for it was lost or drained.
     FlowsEnded,
+    /// A line by PPPoE has lost its session, or gets none.
+    SessionFailed,
     /// Somebody wants a line up or down.
     LinkOrdered,
     /// Somebody wants the configuration read again.
@@ -99,6 +101,7 @@ impl Kind {
             Self::NoUplink => "no-uplink",
             Self::UplinkBack => "uplink-back",
             Self::FlowsEnded => "flows-ended",
+            Self::SessionFailed => "session-failed",
             Self::LinkOrdered => "link-ordered",
             Self::ReloadOrdered => "reload-ordered",
             Self::UplinkAdded => "uplink-added",

@@ -63,6 +63,12 @@ pub(super) fn configuration(directory: &Path, options: &LabOptions, capture: Cap
                     uplink.address, uplink.gateway
                 ),
                 Addressing::Dhcp => "kind = \"dhcp\"\n".to_owned(),
+                Addressing::Pppoe => format!(
+                    "kind = \"pppoe\"\nusername = \"potato{}\"\npassword_file = \"{}/{}.password\"\n",
+                    index + 1,
+                    directory.display(),
+                    uplink.name
+                ),
             },
         );
         let rates = [("download", uplink.download_mbit), ("upload", uplink.upload_mbit)];

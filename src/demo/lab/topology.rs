@@ -31,6 +31,9 @@ pub enum Addressing {
     Static,
     /// A DHCP server that somebody starts at the far end.
     Dhcp,
+    /// A PPPoE concentrator that somebody starts at the far end. The user is `potato` and the uplink's number; somebody puts
+    /// the password into `<name>.password` in the lab's directory.
+    Pppoe,
 }
 
 /// One uplink.
