@@ -9,7 +9,8 @@ use super::error::{Mistake, line_at};
 use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
-    Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Uplink, UplinkKind, Warning, Workers, later,
+    Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Uplink, UplinkKind, Warning, Workers, health,
+    later,
 };
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
@@ -30,7 +31,6 @@ const UPLINK: [&str; 12] = [
     "upload",
     "role",
 ];
-const HEALTH: [&str; 2] = ["interval", "targets"];
 const RESERVE: [&str; 3] = ["uplink", "hosts", "until"];
 const RULE: [&str; 5] = ["name", "protocol", "destination_port", "except_destination", "class"];
 const FORWARD: [&str; 4] = ["uplink", "protocol", "port", "to"];
@@ -68,7 +68,7 @@ pub(super) fn lower(text: &str) -> Result<Config, Mistake> {
         }
     }
 
-    let health = read_one(&file, "health", "[health]", &HEALTH, &mut later, later::health)?;
+    let health = health::health(file.section("health", "[health]", &health::KEYS)?.as_ref())?;
     let reservations = read_all(&file, "reserve", "[[reserve]]", &RESERVE, &mut later, |section| {
         later::reservation(section, &uplinks)
     })?;

@@ -9,6 +9,7 @@
 //! It does not look at the machine: whether an interface exists is for the daemon to see, again and again.
 
 mod error;
+mod health;
 mod later;
 mod lower;
 mod section;
@@ -20,8 +21,10 @@ use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
 
+use crate::link::health::Settings as HealthSettings;
+
 pub use error::ConfigError;
-pub use later::{Class, Forward, Health, HealthTarget, Reservation, ReservedHost, Rule, TimeOfDay, Web};
+pub use later::{Class, Forward, Reservation, ReservedHost, Rule, TimeOfDay, Web};
 pub use values::{InterfaceName, Rate, UplinkName};
 
 /// Where the file is looked for when nobody says otherwise.
@@ -38,8 +41,8 @@ pub struct Config {
     pub lan: Lan,
     /// Every `[[uplink]]`, in the order of the file: at least one, at most [`crate::placement::MAX_UPLINKS`].
     pub uplinks: Vec<Uplink>,
-    /// `[health]`, which this version reads and does not act on.
-    pub health: Option<Health>,
+    /// `[health]`: how lines are watched.
+    pub health: HealthSettings,
     /// Every `[[reserve]]`, which this version reads and does not act on.
     pub reservations: Vec<Reservation>,
     /// Every `[[rule]]`, which this version reads and does not act on.
@@ -57,7 +60,7 @@ pub struct Config {
 pub struct Warning {
     /// Its line, from 1.
     pub line: usize,
-    /// What it is, as it stands in the file: `[health]`, `role = "standby"`.
+    /// What it is, as it stands in the file: `[web]`, `role = "standby"`.
     pub what: String,
 }
 

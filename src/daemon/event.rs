@@ -18,7 +18,7 @@ pub(super) enum Event {
     Reload,
     /// The machine changed.
     Host(HostEvent),
-    /// A frame from an uplink that is ours: ARP, or a DHCP server's answer.
+    /// A frame from an uplink that is ours: ARP, a DHCP server's answer, or one to a probe.
     Frame(UplinkId, PacketBuffer),
     /// Somebody asks.
     Control(Request),

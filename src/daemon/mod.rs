@@ -12,6 +12,7 @@ mod admin_file;
 mod control;
 mod engine;
 mod event;
+mod health;
 mod history;
 mod lan;
 mod lease_file;
@@ -25,6 +26,7 @@ mod router;
 mod settle;
 mod state_file;
 mod status;
+mod traffic;
 mod uplink;
 
 use std::io;

@@ -24,7 +24,7 @@ use super::lease_file::LeaseFile;
 use super::queue_drops::QueueDrops;
 use super::rates::Rates;
 use super::report::{FlowsQuery, FlowsReport, StatusReport};
-use super::uplink::UplinkState;
+use super::uplink::{LineSeeds, UplinkState};
 use super::{DaemonError, control_socket, engine, status};
 use crate::config::{self, Config};
 use crate::engine::FlowAddresses;
@@ -37,6 +37,7 @@ use crate::sys::bpf::Program;
 use crate::sys::{affinity, clock};
 use crate::wire::PacketBuffer;
 use crate::wire::buffer::{ETHERTYPE_ARP, ETHERTYPE_IPV4};
+use crate::wire::fragmentation::finish_checksum;
 
 /// Frames for the daemon that may wait; more are dropped and counted.
 const WAITING_FRAMES: usize = 256;
@@ -124,12 +125,23 @@ impl<'h> Router<'h> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let admin_file = AdminFile::open(&config.router.state_dir);
+        let health = Arc::new(config.health.clone());
         let mut uplinks = Vec::new();
         for (id, uplink) in (0..).map(UplinkId).zip(&config.uplinks) {
             let lease_file = LeaseFile::open(&config.router.state_dir, &uplink.name);
-            let (flows_address, seed, history) = (addresses.of(id), engine::seed()?, history.clone());
+            let (flows_address, history) = (addresses.of(id), history.clone());
+            let health = Arc::clone(&health);
+            let seeds = LineSeeds { dhcp: engine::seed()?, probes: engine::seed()?, health };
             let taken_down_by = admin_file.remembered(uplink.name.as_str()).map(str::to_owned);
-            uplinks.push(UplinkState::new(id, uplink.clone(), flows_address, seed, taken_down_by, lease_file, history));
+            uplinks.push(UplinkState::new(
+                id,
+                uplink.clone(),
+                flows_address,
+                seeds,
+                taken_down_by,
+                lease_file,
+                history,
+            ));
         }
         let lans = (1..).zip(&config.lan.interfaces).map(|(id, name)| LanState::new(LanId(id), name.clone()));
         let mut router = Router {
@@ -170,7 +182,7 @@ impl<'h> Router<'h> {
                 Event::Stop => return Ok(()),
                 Event::Reload => self.reload(),
                 Event::Host(event) => self.handle_host(event).await?,
-                Event::Frame(uplink, frame) => self.handle_frame(uplink, &frame),
+                Event::Frame(uplink, frame) => self.handle_frame(uplink, frame),
                 Event::Control(request) => self.answer(request).await,
                 Event::Timeout => self.handle_timeout().await?,
                 Event::Tick => {
@@ -203,6 +215,7 @@ impl<'h> Router<'h> {
 
     async fn handle_timeout(&mut self) -> Result<(), DaemonError> {
         let now = now();
+        self.observe_traffic(now);
         for uplink in &mut self.uplinks {
             uplink.line.handle_timeout(now);
         }
@@ -269,24 +282,21 @@ impl<'h> Router<'h> {
         }
     }
 
-    fn handle_frame(&mut self, id: UplinkId, frame: &PacketBuffer) {
-        let Some(uplink) = self.uplinks.get_mut(id.index()) else { return };
+    fn handle_frame(&mut self, id: UplinkId, mut frame: PacketBuffer) {
+        let (Some(uplink), now) = (self.uplinks.get_mut(id.index()), now()) else { return };
+        let before = uplink.standing();
         match frame.ethertype() {
-            Some(ETHERTYPE_ARP) => {
-                let before = uplink.line.next_hop();
-                uplink.line.handle_packet(now(), frame.packet());
-                // Most ARP changes nothing that a worker reads.
-                if uplink.line.next_hop() == before { uplink.pump() } else { self.publish() }
+            Some(ETHERTYPE_ARP) => uplink.line.handle_packet(now, frame.packet()),
+            Some(ETHERTYPE_IPV4) if finish_checksum(&mut frame).is_some() => {
+                match dhcp::message_of(frame.packet(), frame.vnet.checksum) {
+                    Some(message) => uplink.line.handle_dhcp(now, frame.link_source(), message),
+                    None => uplink.line.handle_answer(now, frame.packet()),
+                }
             }
-            Some(ETHERTYPE_IPV4) => {
-                let Some(message) = dhcp::message_of(frame.packet(), frame.vnet.checksum) else { return };
-                let before = uplink.leased();
-                uplink.line.handle_dhcp(now(), frame.link_source(), message);
-                // Nor does a message to somebody else, or an offer.
-                if uplink.leased() == before { uplink.pump() } else { self.publish() }
-            }
-            _ => {}
+            _ => return,
         }
+        // Most ARP, most answers to probes, offers and messages to somebody else change nothing that a worker reads.
+        if uplink.standing() == before { uplink.pump() } else { self.publish() }
     }
 
     /// Gives the packet path the addresses that lines have got. Flows never change theirs: an uplink that has another

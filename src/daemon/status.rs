@@ -15,6 +15,7 @@ use crate::engine::counters::DropCounters;
 use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
 use crate::flow::{Protocol, Timestamp};
 use crate::link::dhcp::Client;
+use crate::link::health::Traffic;
 use crate::placement::{NextHop, UplinkId};
 
 /// Flows that are listed when nobody says how many.
@@ -68,6 +69,20 @@ pub(super) fn sample(counters: &Counters, uplinks: &[UplinkState]) -> Sample {
     uplinks.iter().map(bytes).collect()
 }
 
+/// What users do on an uplink, since the start.
+pub(super) fn traffic(counters: &Counters, uplink: UplinkId) -> Traffic {
+    let of = |read: fn(&UplinkCounters) -> u64| sum(counters, |worker| read(worker.uplink(uplink)));
+    let hairpins = of(|uplink| uplink.hairpin_packets.value());
+    Traffic {
+        connections_tried: of(|uplink| uplink.connections_tried.value()),
+        connections_answered: of(|uplink| uplink.connections_answered.value()),
+        // A look between two of a worker's additions may see more hairpins than packets.
+        packets_in: of(|uplink| uplink.in_packets.value()).saturating_sub(hairpins),
+        bytes_in: of(|uplink| uplink.in_bytes.value()),
+        bytes_out: of(|uplink| uplink.out_bytes.value()),
+    }
+}
+
 /// One uplink.
 pub(super) fn uplink(
     uplink: &UplinkState,
@@ -90,6 +105,7 @@ pub(super) fn uplink(
         problem: uplink.problem(),
         taken_down_by: uplink.taken_down_by.clone(),
         lease: uplink.line.dhcp().and_then(|client| lease(client, now)),
+        health: uplink.line.health().map(|health| super::health::report(health, now)),
         weight: uplink.config.weight.get(),
         flows: of(|uplink| uplink.flows.value()),
         out: TrafficReport {

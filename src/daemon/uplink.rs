@@ -1,10 +1,12 @@
 //! One uplink as the loop keeps it: its line, and its sockets while the interface is there.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use tracing::{debug, info, warn};
 
+use super::health::capacity;
 use super::history::{History, Kind, Record};
 use super::lease_file::LeaseFile;
 use crate::config::{self, UplinkKind};
@@ -12,8 +14,28 @@ use crate::flow::Timestamp;
 use crate::host::Interface;
 use crate::io::FrameSender;
 use crate::link::dhcp::{Client, ClientEvent, Lease};
+use crate::link::health::{self, Health};
 use crate::link::{Cause, InterfaceStatus, Line, LineEvent};
 use crate::placement::{Availability, DhcpAnswers, NextHop, Uplink, UplinkId};
+
+/// What a frame for the daemon can change that a worker reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    availability: Availability,
+    next_hop: Option<NextHop>,
+    lease: Option<Lease>,
+    expects_lease: bool,
+}
+
+/// What a line of an uplink starts with.
+pub(super) struct LineSeeds {
+    /// Random, for its DHCP client.
+    pub(super) dhcp: [u8; 32],
+    /// Random, for its probes.
+    pub(super) probes: [u8; 32],
+    /// How it is watched.
+    pub(super) health: Arc<health::Settings>,
+}
 
 /// An uplink.
 #[derive(Debug)]
@@ -39,21 +61,22 @@ pub(super) struct UplinkState {
 }
 
 impl UplinkState {
-    /// An uplink whose interface nobody has seen yet. `seed` is random, `flows_address` what its flows of an earlier run
+    /// An uplink whose interface nobody has seen yet. `flows_address` is what its flows of an earlier run
     /// have, `taken_down_by` who took it down in an earlier run, `lease_file` for one of kind `dhcp`.
     pub(super) fn new(
         id: UplinkId,
         config: config::Uplink,
         flows_address: Option<Ipv4Addr>,
-        seed: [u8; 32],
+        seeds: LineSeeds,
         taken_down_by: Option<String>,
         lease_file: LeaseFile,
         history: History,
     ) -> Self {
         let (line, lease_file) = match config.kind {
             UplinkKind::Static { address, gateway } => (Line::new(address.addr(), gateway), None),
-            UplinkKind::Dhcp => (Line::with_dhcp(Client::new(seed, lease_file.remembered())), Some(lease_file)),
+            UplinkKind::Dhcp => (Line::with_dhcp(Client::new(seeds.dhcp, lease_file.remembered())), Some(lease_file)),
         };
+        let line = line.watched(Health::new(seeds.health, capacity(&config), seeds.probes));
         let line = match &taken_down_by {
             None => line,
             Some(by) => {
@@ -113,9 +136,15 @@ impl UplinkState {
         }
     }
 
-    /// What a DHCP message can change that a worker reads: the lease, and whether an answer is waited for.
-    pub(super) fn leased(&self) -> Option<(Option<Lease>, bool)> {
-        self.line.dhcp().map(|client| (client.lease().cloned(), client.expects_answer()))
+    /// What a frame for the daemon can change that a worker reads.
+    pub(super) fn standing(&self) -> Standing {
+        let client = self.line.dhcp();
+        Standing {
+            availability: self.line.availability(),
+            next_hop: self.line.next_hop(),
+            lease: client.and_then(Client::lease).cloned(),
+            expects_lease: client.is_some_and(Client::expects_answer),
+        }
     }
 
     /// Why the line gets no address although a server gives one.
@@ -160,6 +189,7 @@ impl UplinkState {
                 warn!(%uplink, address, %rival, "somebody else uses our address");
             }
             LineEvent::Dhcp(event) => self.log_dhcp(event),
+            LineEvent::Redialled => debug!(%uplink, "line is lame; gateway and address are asked for anew"),
         }
     }
 
@@ -205,6 +235,7 @@ impl UplinkState {
             weight: self.config.weight,
             next_hop: self.line.next_hop(),
             dhcp: if awaits { DhcpAnswers::Awaited } else { DhcpAnswers::Unwanted },
+            probed: self.line.probed(),
         }
     }
 }

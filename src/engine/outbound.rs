@@ -116,7 +116,7 @@ impl Worker {
         }
         let body = &self.table.record(id).body;
         let is_over = matches!(body.tcp.state(), TcpState::TimeWait | TcpState::Reset);
-        let takes_more = context.snapshot.uplink(UplinkId(body.uplink)).is_some_and(is_eligible);
+        let takes_more = is_eligible(&context.snapshot.uplinks, UplinkId(body.uplink));
         if is_over && !takes_more {
             self.end_flow(context.now, id);
         }
@@ -136,6 +136,9 @@ impl Worker {
             return Err(DropReason::TableFull);
         }
         let mapping = self.mapping_for(context.snapshot, key)?;
+        if key.protocol == Protocol::Tcp && flow.segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN)) {
+            self.counters.uplink(mapping.uplink).connections_tried.add(1);
+        }
         record.body.uplink = mapping.uplink.0;
         record.body.external_port = mapping.external_port;
         record.body.created = Tick::at(context.now);
@@ -149,14 +152,15 @@ impl Worker {
     /// the uplink that placement chooses, or on another that still has ports.
     fn mapping_for(&mut self, snapshot: &Snapshot, key: FlowKey) -> Result<Mapping, DropReason> {
         let existing = self.mappings.find(key.protocol, key.internal);
-        if let Some(mapping) = existing.filter(|mapping| snapshot.uplink(mapping.uplink).is_some_and(is_eligible)) {
+        if let Some(mapping) = existing.filter(|mapping| is_eligible(&snapshot.uplinks, mapping.uplink)) {
             return Ok(mapping);
         }
         let chosen = choose(&snapshot.uplinks, &self.load).ok_or(DropReason::NoUplink)?;
         if let Some(mapping) = self.mappings.open(key.protocol, chosen, key.internal) {
             return Ok(mapping);
         }
-        let others = snapshot.uplinks.iter().filter(|uplink| uplink.id != chosen && is_eligible(uplink));
+        let others =
+            snapshot.uplinks.iter().filter(|uplink| uplink.id != chosen && is_eligible(&snapshot.uplinks, uplink.id));
         let mut opened = others.filter_map(|uplink| self.mappings.open(key.protocol, uplink.id, key.internal));
         opened.next().ok_or(DropReason::NoPort)
     }

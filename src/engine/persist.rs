@@ -22,6 +22,7 @@ use super::worker::{Parts, Settings, Worker, mapping_of};
 use crate::flow::hash::HashKey;
 use crate::flow::record::{FLAG_SHORTCUT, Tick};
 use crate::flow::{FlowTable, FlowV4, Timestamp};
+use crate::nat::ports::is_reserved;
 use crate::nat::{Mappings, PortSlice};
 use crate::placement::{Load, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
 use crate::sys::mapped::{MappedFile, REGION_ALIGNMENT, Region};
@@ -316,7 +317,9 @@ impl Worker {
             record.body.tcp.forget_windows();
         }
         let (Some(key), Some(mapping)) = (record.key(), mapping_of(&record)) else { return };
+        // A port that a host had is the router's own by now: its flow ends.
         let is_ours = mapping.uplink.index() < MAX_UPLINKS
+            && !is_reserved(mapping.external_port)
             && owner_of_port(mapping.external_port, self.workers) == self.id
             && self.table.find(&key).is_none();
         if is_ours && self.mappings.restore(mapping, key.internal) {

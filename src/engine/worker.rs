@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::counters::WorkerCounters;
 use super::drop_reason::DropReason;
-use super::error_budget::ErrorBudget;
 use super::listing::{FlowFilter, FlowListing, FlowPage, FlowState};
 use super::outbox::{Egress, Handoff, Ingress, Outbox};
 use super::parse::{self, Content, Ports, Way};
@@ -54,7 +54,8 @@ pub struct Worker {
     pub(super) mappings: Mappings,
     pub(super) load: Arc<Load>,
     pub(super) counters: Arc<WorkerCounters>,
-    pub(super) errors: ErrorBudget,
+    pub(super) errors: Budget,
+    pub(super) probe_answers: Budget,
     pub(super) shortcuts: Option<Shortcuts>,
     fragments: FragmentCache,
     next_sweep: Timestamp,
@@ -114,7 +115,8 @@ impl Worker {
             mappings: parts.mappings,
             load: parts.load,
             counters: Arc::default(),
-            errors: ErrorBudget::default(),
+            errors: Budget::of_errors(),
+            probe_answers: Budget::of_probe_answers(),
             shortcuts: parts.shortcuts,
             fragments: FragmentCache::new(),
             next_sweep: Timestamp::default(),

@@ -8,7 +8,10 @@
 //! A person can take a line down by hand. All of this goes on beneath, so that the flows that it has live on and it is of
 //! use at once when it is put back; but it is [`Availability::Down`], whatever becomes of it, and silent about that.
 //!
-//! It does not know sockets or interface indices, and it does not probe beyond the gateway.
+//! With a [`Health`] (`watch`) it is tested before it is of use, and can be lame; without one it is of use as soon as its
+//! gateway has answered.
+//!
+//! It does not know sockets or interface indices.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,6 +20,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::dhcp::{Client, ClientEvent};
+use super::health::{Health, HealthCause};
 use super::neighbor::{Neighbor, NeighborEvent};
 use crate::flow::Timestamp;
 use crate::placement::{Availability, NextHop};
@@ -65,11 +69,14 @@ pub enum Cause {
     TakenDown,
     /// Whoever took it down has put it back.
     PutBack,
+    /// What its health has become.
+    Health(HealthCause),
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Health(cause) => return cause.fmt(f),
             Self::InterfaceRemoved => "interface removed",
             Self::CarrierLost => "carrier lost",
             Self::CarrierFound => "carrier found",
@@ -108,6 +115,8 @@ pub enum LineEvent {
     AddressConflict(MacAddress),
     /// Something has happened to its DHCP client.
     Dhcp(ClientEvent),
+    /// It is lame, and its gateway and address have been asked for anew.
+    Redialled,
 }
 
 /// Our address on a line, and the gateway's.
@@ -125,6 +134,7 @@ pub struct Line {
     addressing: Addressing,
     admin: AdminStatus,
     state: State,
+    health: Option<Box<Health>>,
     events: VecDeque<LineEvent>,
 }
 
@@ -159,7 +169,7 @@ impl Line {
     }
 
     fn with(addressing: Addressing) -> Self {
-        Self { addressing, admin: AdminStatus::Up, state: State::Missing, events: VecDeque::new() }
+        Self { addressing, admin: AdminStatus::Up, state: State::Missing, health: None, events: VecDeque::new() }
     }
 
     /// The line as it starts when it was down by hand before: no event tells of what is no change.
@@ -200,7 +210,7 @@ impl Line {
             State::Missing => Availability::Missing,
             State::NoCarrier => Availability::NoCarrier,
             State::Running { .. } if self.next_hop().is_none() => Availability::Unresolved,
-            State::Running { .. } => Availability::Usable,
+            State::Running { .. } => self.fitness(),
         }
     }
 
@@ -239,6 +249,7 @@ impl Line {
         {
             client.stop();
         }
+        self.watch(now);
         self.report_change(from, cause);
     }
 
@@ -269,6 +280,7 @@ impl Line {
         if let Some(neighbor) = neighbor {
             neighbor.handle_packet(now, arp);
         }
+        self.hear_gateway(now, arp);
         if let Addressing::Dhcp(client) = &mut self.addressing {
             client.handle_arp(now, arp);
         }
@@ -293,6 +305,9 @@ impl Line {
         if let Addressing::Dhcp(client) = &mut self.addressing {
             client.handle_timeout(now);
         }
+        if let Some(health) = &mut self.health {
+            health.handle_timeout(now);
+        }
         self.take_events(now, from);
     }
 
@@ -312,7 +327,8 @@ impl Line {
         {
             return Some(frame);
         }
-        neighbor.as_mut().and_then(Neighbor::poll_transmit).map(|frame| frame.to_vec())
+        let arp = neighbor.as_mut().and_then(Neighbor::poll_transmit).map(|frame| frame.to_vec());
+        arp.or_else(|| self.next_probe())
     }
 
     /// When [`Self::handle_timeout`] is due; `None`: when something has happened, not before.
@@ -320,7 +336,8 @@ impl Line {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let State::Running { neighbor, .. } = &self.state else { return None };
         let client = self.dhcp().and_then(Client::poll_timeout);
-        neighbor.as_ref().map(Neighbor::poll_timeout).into_iter().chain(client).min()
+        let health = self.health().and_then(Health::poll_timeout);
+        neighbor.as_ref().map(Neighbor::poll_timeout).into_iter().chain(client).chain(health).min()
     }
 
     /// The next thing that has happened.
@@ -362,6 +379,7 @@ impl Line {
                 cause = Some(if ends.is_some() { Cause::LeaseChanged } else { Cause::LeaseEnded });
             }
         }
+        let cause = self.watch(now).or(cause);
         if let Some(cause) = cause {
             self.report_change(from, cause);
         }
@@ -378,6 +396,8 @@ impl Line {
 fn ends_of(client: &Client) -> Option<Ends> {
     client.lease().map(|lease| Ends { address: lease.address(), gateway: lease.gateway })
 }
+
+mod watch;
 
 #[cfg(test)]
 mod tests;

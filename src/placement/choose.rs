@@ -1,4 +1,8 @@
-//! The choice of an uplink for a new flow: the one with the fewest live flows for its weight.
+//! The choice of an uplink for a new flow: the one with the fewest live flows for its weight, of the best that there are.
+//!
+//! Lines that are up come first. While none is, those that are being tested take new flows, and while there is none of
+//! those either, lame ones do: a line that may not work serves people better than a refusal, and what says that it is lame
+//! may be what is broken.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -36,10 +40,39 @@ impl Load {
     }
 }
 
-/// Whether a new flow may be given to `uplink`.
+/// How much a line is to be relied on: new flows go to the best that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Trust {
+    /// It does not carry what it should.
+    LastResort,
+    /// It is not known to work.
+    Untested,
+    /// It works.
+    Full,
+}
+
+/// `None`: a new flow cannot be given to it.
+fn trust(uplink: &Uplink) -> Option<Trust> {
+    if uplink.external.is_none() || uplink.next_hop.is_none() {
+        return None;
+    }
+    match uplink.availability {
+        Availability::Usable => Some(Trust::Full),
+        Availability::Testing => Some(Trust::Untested),
+        Availability::Lame => Some(Trust::LastResort),
+        Availability::Missing
+        | Availability::NoCarrier
+        | Availability::Unresolved
+        | Availability::Standby
+        | Availability::Down => None,
+    }
+}
+
+/// Whether a new flow may be given to the uplink `id` of `uplinks`: there is none that is better.
 #[must_use]
-pub fn is_eligible(uplink: &Uplink) -> bool {
-    uplink.availability == Availability::Usable && uplink.external.is_some() && uplink.next_hop.is_some()
+pub fn is_eligible(uplinks: &[Uplink], id: UplinkId) -> bool {
+    let ours = uplinks.get(id.index()).and_then(trust);
+    ours.is_some() && ours == uplinks.iter().filter_map(trust).max()
 }
 
 /// The eligible uplink that would have the fewest flows for its weight, the first of equals; `None` when none is
@@ -50,7 +83,8 @@ pub fn choose(uplinks: &[Uplink], load: &Load) -> Option<UplinkId> {
         // Flows after this one, for each unit of weight, in 32.32 fixed point.
         (u64::from(load.flows(uplink.id).saturating_add(1)) << 32) / u64::from(uplink.weight.get())
     };
-    uplinks.iter().filter(|uplink| is_eligible(uplink)).min_by_key(share).map(|uplink| uplink.id)
+    let best = uplinks.iter().filter_map(trust).max()?;
+    uplinks.iter().filter(|uplink| trust(uplink) == Some(best)).min_by_key(share).map(|uplink| uplink.id)
 }
 
 #[cfg(test)]
@@ -72,6 +106,7 @@ mod tests {
             weight: NonZeroU32::new(weight).unwrap(),
             next_hop: Some(NextHop::Ethernet { gateway: MacAddress::default(), own: MacAddress::default() }),
             dhcp: DhcpAnswers::Unwanted,
+            probed: std::sync::Arc::default(),
         }
     }
 
@@ -92,5 +127,20 @@ mod tests {
         assert_eq!(choose(&uplinks, &Load::default()), Some(UplinkId(1)));
         uplinks[1].external = None;
         assert_eq!(choose(&uplinks, &Load::default()), None);
+    }
+
+    #[test]
+    fn line_in_doubt_is_chosen_only_while_there_is_none_better() {
+        let mut uplinks = [uplink(0, 9), uplink(1, 9), uplink(2, 1)];
+        uplinks[0].availability = Availability::Lame;
+        uplinks[1].availability = Availability::Testing;
+        let eligible = |uplinks: &[Uplink]| [0, 1, 2].map(|id| is_eligible(uplinks, UplinkId(id)));
+        assert_eq!((choose(&uplinks, &Load::default()), eligible(&uplinks)), (Some(UplinkId(2)), [false, false, true]));
+        uplinks[2].availability = Availability::Down;
+        assert_eq!((choose(&uplinks, &Load::default()), eligible(&uplinks)), (Some(UplinkId(1)), [false, true, false]));
+        uplinks[1].availability = Availability::NoCarrier;
+        assert_eq!((choose(&uplinks, &Load::default()), eligible(&uplinks)), (Some(UplinkId(0)), [true, false, false]));
+        uplinks[0].external = None;
+        assert_eq!((choose(&uplinks, &Load::default()), eligible(&uplinks)), (None, [false; 3]));
     }
 }

@@ -95,6 +95,8 @@ pub struct LabOptions {
     pub workers: Option<u8>,
     /// Whether the router lets the kernel carry busy flows.
     pub shortcut: bool,
+    /// Targets by which the router tells whether its lines work; none: the usual ones, far ones of which are not here.
+    pub health_targets: Vec<String>,
 }
 
 impl LabOptions {
@@ -108,6 +110,7 @@ impl LabOptions {
             internet_offloads: Offloads::On,
             workers: None,
             shortcut: true,
+            health_targets: Vec::new(),
         }
     }
 }

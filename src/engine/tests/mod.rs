@@ -3,6 +3,7 @@
 mod hostile;
 mod icmp;
 mod nat;
+mod probes;
 mod restart;
 mod shortcut;
 
@@ -105,6 +106,7 @@ fn uplink(id: u8) -> Uplink {
             own: MacAddress([2, 0, 0, 1, id, 2]),
         }),
         dhcp: DhcpAnswers::Unwanted,
+        probed: std::sync::Arc::default(),
     }
 }
 
