@@ -1,11 +1,11 @@
 //! Every mistake that a configuration can have gives one error: the place, what is wrong, what would be right.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::time::Duration;
 
-use potato::config::{
-    self, Capture, Config, Drain, HealthTarget, InterfaceName, ReservedHost, Role, Tariff, UplinkKind, Workers,
-};
+use potato::config::{self, Capture, Config, Drain, InterfaceName, ReservedHost, Role, Tariff, UplinkKind, Workers};
+use potato::link::health::{Probe, Wanted};
 
 /// A file in which everything that may stand there stands there.
 const FULL: &str = r#"[router]
@@ -43,8 +43,12 @@ metered = true
 drain = "10m"
 
 [health]
-interval = "500ms"
-targets = ["gateway", "192.0.2.53"]
+interval = "1s"
+targets = ["gateway", "dns", "192.0.2.53", "tcp://192.0.2.1:443", "dns://192.0.2.1", "dns://192.0.2.1:5353", "http://192.0.2.1/", "http://192.0.2.1:8080"]
+need = 2
+down_after = 4
+up_after = 5
+max_loss_percent = 30
 
 [[reserve]]
 uplink = "cable_2-b"
@@ -122,9 +126,20 @@ fn full_file_is_read_whole() {
     assert_eq!((standby.role, standby.tariff), (Role::Standby, Tariff::Metered));
     assert_eq!(standby.drain, Drain::After(Duration::from_secs(600)));
     assert_eq!([443, 4_500, 51_820].map(|port| config.router.movable_udp.contains(port)), [true, true, false]);
-    let health = config.health.unwrap();
-    assert_eq!(health.interval, Duration::from_millis(500));
-    assert_eq!(health.targets[0], HealthTarget::Gateway);
+    let health = config.health;
+    assert_eq!((health.interval, health.need), (Duration::from_secs(1), 2));
+    assert_eq!((health.down_after, health.up_after, health.max_loss_percent), (4, 5, 30));
+    let at = |port| SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), port);
+    let hosts = [
+        Probe::Ping(Ipv4Addr::new(192, 0, 2, 53)),
+        Probe::Connect(at(443)),
+        Probe::Resolve(at(53)),
+        Probe::Resolve(at(5353)),
+        Probe::Fetch(at(80)),
+        Probe::Fetch(at(8080)),
+    ];
+    let wanted: Vec<_> = [Wanted::Gateway, Wanted::NameServers].into_iter().chain(hosts.map(Wanted::Host)).collect();
+    assert_eq!(health.targets.as_deref(), Some(&wanted[..]));
     assert!(matches!(config.reservations[0].hosts[1], ReservedHost::Mac(_)));
     assert_eq!(config.rules[0].destination_ports[0].get(), 22);
     assert_eq!(config.forwards[0].uplink, None);
@@ -135,7 +150,7 @@ fn full_file_is_read_whole() {
 fn what_has_no_effect_yet_is_said_with_its_line() {
     let warnings: Vec<_> =
         parse(FULL).unwrap().warnings.into_iter().map(|warning| (warning.line, warning.what)).collect();
-    let expected = [(35, "[health]"), (39, "[[reserve]]"), (44, "[[rule]]"), (51, "[[forward]]"), (57, "[web]")];
+    let expected = [(43, "[[reserve]]"), (48, "[[rule]]"), (55, "[[forward]]"), (61, "[web]")];
     assert_eq!(warnings, expected.map(|(line, what)| (line, what.to_owned())));
 }
 
@@ -471,10 +486,55 @@ fn bad_rates_and_spans_are_refused() {
 }
 
 #[test]
+fn mistakes_about_health_are_found() {
+    let refused = |lines: &str, line: usize, parts: &[&str]| {
+        assert_refused(&format!("{LEAST}[health]\n{lines}\n"), 10 + line, parts);
+    };
+    for target in ["gatway", "0.0.0.0", "dns.example.org", "icmp://192.0.2.1", "192.0.2.1:80", "::1"] {
+        let lines = format!("targets = [\"gateway\", \"{target}\"]");
+        refused(&lines, 1, &["`targets`", target, "is no target", "an IPv4 address to ping"]);
+    }
+    for target in
+        ["tcp://192.0.2.1", "tcp://192.0.2.1:0", "dns://one.one", "http://192.0.2.1/index.html", "http://::1/"]
+    {
+        let lines = format!("targets = [\"{target}\"]");
+        refused(&lines, 1, &["`targets`", target, "names no host by its address", "\"tcp://192.0.2.1:443\""]);
+    }
+    refused("targets = \"https://192.0.2.1/\"", 1, &["certificate", "tcp://192.0.2.1:443"]);
+    refused("targets = [53]", 1, &["`targets`", "a whole number", "\"gateway\""]);
+    refused("targets = []", 1, &["`targets`", "the list is empty"]);
+    refused("targets = [\"192.0.2.1\", \"192.0.2.1\"]", 1, &["`targets`", "named twice"]);
+    let many: Vec<_> = (1..=13).map(|host| format!("\"192.0.2.{host}\"")).collect();
+    refused(&format!("targets = [{}]", many.join(", ")), 1, &["`targets`", "13 targets are too many", "at most 12"]);
+    refused(
+        "targets = [\"gateway\", \"192.0.2.1\"]\nneed = 2",
+        2,
+        &["`need`", "names 1 beyond the gateway", "at most 1"],
+    );
+    for (line, right) in [
+        ("need = 0", "a whole number from 1 to 12"),
+        ("down_after = 0", "a whole number from 1 to 100"),
+        ("up_after = 101", "a whole number from 1 to 100"),
+        ("max_loss_percent = 101", "a whole number from 1 to 100"),
+        ("interval = \"50ms\"", "from \"100ms\" to \"60s\""),
+        ("interval = \"2m\"", "from \"100ms\" to \"60s\""),
+        ("down_afer = 2", "did you mean `down_after`?"),
+    ] {
+        refused(line, 1, &[line.split(' ').next().unwrap(), right]);
+    }
+}
+
+#[test]
+fn without_a_health_section_lines_are_watched_as_usual() {
+    let health = parse(LEAST).unwrap().health;
+    assert_eq!((health.interval, health.targets, health.need), (Duration::from_millis(500), None, 1));
+    assert_eq!((health.down_after, health.up_after, health.max_loss_percent), (2, 3, 20));
+}
+
+#[test]
 fn mistakes_in_sections_for_later_are_found_now() {
     let refused =
         |section: &str, line: usize, parts: &[&str]| assert_refused(&format!("{LEAST}{section}\n"), 9 + line, parts);
-    refused("[health]\ntargets = [\"gatway\"]", 2, &["`targets`", "\"gateway\" or an IPv4 address"]);
     refused(
         "[[reserve]]\nuplink = \"dsl2\"\nhosts = [\"192.168.10.50\"]",
         2,

@@ -46,6 +46,7 @@ fn snapshot() -> Snapshot {
         weight: NonZeroU32::MIN,
         next_hop: Some(NextHop::Ethernet { gateway: MacAddress::default(), own: MacAddress::default() }),
         dhcp: DhcpAnswers::Unwanted,
+        probed: std::sync::Arc::default(),
     };
     let lan = Lan { id: LanId::TUN, interface: 1, link: LanLink::Tun, address: Ipv4Addr::new(10, 0, 0, 1), mtu: 1500 };
     Snapshot {

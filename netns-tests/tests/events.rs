@@ -95,10 +95,12 @@ fn what_happens_to_lines_is_told_with_cause_and_person(capture: Capture) {
     let told = events(&world, &[]);
     assert_eq!(told[0]["event"], "router-started", "{told:?}");
     let expected = [
-        ("connecting", "up", "gateway answered", false),
+        ("connecting", "testing", "gateway answered", false),
+        ("testing", "up", "targets answer", false),
         ("up", "no-carrier", "carrier lost", false),
         ("no-carrier", "connecting", "carrier found", false),
-        ("connecting", "up", "gateway answered", false),
+        ("connecting", "testing", "gateway answered", false),
+        ("testing", "up", "targets answer", false),
     ];
     // How it starts depends on how fast the interface was.
     assert!(transitions(&told, "dsl1").ends_with(&expected), "{told:?}");

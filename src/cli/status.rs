@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::table::{Align, Table};
 use super::{CommandError, Format, answer, client, in_json, units};
-use crate::daemon::report::{StatusReport, UplinkReport};
+use crate::daemon::report::{HealthReport, StatusReport, UplinkReport};
 
 /// Asks the router of `run_dir`.
 pub(super) fn run(run_dir: &Path, format: Format) -> Result<(), CommandError> {
@@ -79,6 +79,8 @@ fn lines(uplinks: &[UplinkReport]) -> Table {
         ("STATE", Align::Left),
         ("ADDRESS", Align::Left),
         ("GATEWAY", Align::Left),
+        ("RTT", Align::Right),
+        ("LOSS", Align::Right),
         ("WEIGHT", Align::Right),
         ("FLOWS", Align::Right),
         ("OUT", Align::Right),
@@ -92,8 +94,10 @@ fn lines(uplinks: &[UplinkReport]) -> Table {
             uplink.name.clone(),
             uplink.interface.clone(),
             uplink.state.clone(),
-            uplink.address.clone().unwrap_or_else(|| "-".to_owned()),
-            uplink.gateway.clone().unwrap_or_else(|| "-".to_owned()),
+            uplink.address.clone().unwrap_or_else(dash),
+            uplink.gateway.clone().unwrap_or_else(dash),
+            uplink.health.as_ref().map_or_else(dash, round_trip),
+            uplink.health.as_ref().map_or_else(dash, loss),
             uplink.weight.to_string(),
             units::count(uplink.flows),
             units::rate(uplink.out.bits_per_second),
@@ -106,6 +110,24 @@ fn lines(uplinks: &[UplinkReport]) -> Table {
     table
 }
 
+fn dash() -> String {
+    "-".to_owned()
+}
+
+fn round_trip(health: &HealthReport) -> String {
+    health.round_trip_ms.map_or_else(dash, |span| format!("{} ms", span.median))
+}
+
+/// The loss of the last quarter of a minute, with an arrow where it becomes more or less.
+fn loss(health: &HealthReport) -> String {
+    let arrow = match health.trend.as_deref() {
+        Some("rising") => " ↑",
+        Some("falling") => " ↓",
+        _ => "",
+    };
+    health.loss_15s_percent.map_or_else(dash, |percent| format!("{percent} %{arrow}"))
+}
+
 fn total(drops: &BTreeMap<String, u64>) -> u64 {
     drops.values().sum()
 }
@@ -113,7 +135,7 @@ fn total(drops: &BTreeMap<String, u64>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::report::{LanReport, TrafficReport};
+    use crate::daemon::report::{LanReport, SpanReport, TrafficReport};
 
     #[test]
     fn status_is_drawn_with_its_drops() {
@@ -128,6 +150,12 @@ mod tests {
                 state: "up".to_owned(),
                 problem: Some("lease refused".to_owned()),
                 taken_down_by: Some("uid 0, pid 7".to_owned()),
+                health: Some(HealthReport {
+                    loss_15s_percent: Some(12),
+                    trend: Some("rising".to_owned()),
+                    round_trip_ms: Some(SpanReport { median: 23, p99: 60 }),
+                    ..HealthReport::default()
+                }),
                 out: TrafficReport { packets: 1, bytes: 2_048, bits_per_second: 16_000 },
                 drops: BTreeMap::from([("no_mapping".to_owned(), 1_500)]),
                 ..UplinkReport::default()
@@ -139,6 +167,7 @@ mod tests {
             text.starts_with("Potato 0.1.0, pid 7, up 1m 1s, 2 workers\nLAN lan0: missing, no address\n"),
             "{text}"
         );
+        assert!(text.contains("23 ms  12 % ↑"), "{text}");
         assert!(text.contains("16 kbit/s") && text.contains("2.0 KiB"), "{text}");
         assert!(text.contains("\ndsl1: lease refused\n"), "{text}");
         let by = "\ndsl1: taken down by hand (uid 0, pid 7); `potato link up dsl1` puts it back\n";

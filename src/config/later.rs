@@ -3,7 +3,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU16;
-use std::time::Duration;
 
 use super::Uplink;
 use super::error::Mistake;
@@ -11,24 +10,6 @@ use super::section::{Section, Value, integer, list, text};
 use super::values::{self, UplinkName};
 use crate::flow::Protocol;
 use crate::wire::MacAddress;
-
-/// `[health]`: how lines are probed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// Time between two probes.
-    pub interval: Duration,
-    /// Who is asked.
-    pub targets: Vec<HealthTarget>,
-}
-
-/// Who is asked whether a line works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HealthTarget {
-    /// The line's gateway.
-    Gateway,
-    /// A host behind it.
-    Host(Ipv4Addr),
-}
 
 /// `[[reserve]]`: a line for some hosts only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,23 +85,6 @@ pub struct Web {
 }
 
 const PROTOCOLS: [(&str, Protocol); 3] = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("icmp", Protocol::Icmp)];
-
-/// Reads `[health]`.
-pub(super) fn health(section: &Section<'_, '_>) -> Result<Health, Mistake> {
-    let interval = section.optional("interval", values::duration)?.unwrap_or(Duration::from_millis(500));
-    let targets = section.optional("targets", |value| list(value, health_target))?;
-    Ok(Health { interval, targets: targets.unwrap_or_else(|| vec![HealthTarget::Gateway]) })
-}
-
-fn health_target(value: &Value<'_>) -> Result<HealthTarget, Mistake> {
-    match text(value)? {
-        "gateway" => Ok(HealthTarget::Gateway),
-        _ => values::host_address(value).map(HealthTarget::Host).map_err(|mistake| Mistake {
-            right: "\"gateway\" or an IPv4 address, as in \"192.0.2.53\"".to_owned(),
-            ..mistake
-        }),
-    }
-}
 
 /// Reads a `[[reserve]]`.
 pub(super) fn reservation(section: &Section<'_, '_>, uplinks: &[Uplink]) -> Result<Reservation, Mistake> {

@@ -12,7 +12,7 @@ use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
     Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind, Warning, Workers,
-    failover, interface, later, pppoe,
+    failover, health, interface, later, pppoe,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
@@ -39,7 +39,6 @@ const UPLINK: [&str; 17] = [
     "metered",
     "drain",
 ];
-const HEALTH: [&str; 2] = ["interval", "targets"];
 const RESERVE: [&str; 3] = ["uplink", "hosts", "until"];
 const RULE: [&str; 5] = ["name", "protocol", "destination_port", "except_destination", "class"];
 const FORWARD: [&str; 4] = ["uplink", "protocol", "port", "to"];
@@ -79,7 +78,7 @@ pub(super) fn lower(
         }
     }
 
-    let health = read_one(&file, "health", "[health]", &HEALTH, &mut later, later::health)?;
+    let health = health::health(file.section("health", "[health]", &health::KEYS)?.as_ref())?;
     let reservations = read_all(&file, "reserve", "[[reserve]]", &RESERVE, &mut later, |section| {
         later::reservation(section, &uplinks)
     })?;

@@ -11,6 +11,7 @@
 
 mod error;
 mod failover;
+mod health;
 mod interface;
 mod later;
 mod lower;
@@ -26,11 +27,12 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
+use crate::link::health::Settings as HealthSettings;
 use crate::link::pppoe::{Account, Secret};
 
 pub use error::ConfigError;
 pub use interface::{DevicePath, UplinkInterface};
-pub use later::{Class, Forward, Health, HealthTarget, Reservation, ReservedHost, Rule, TimeOfDay, Web};
+pub use later::{Class, Forward, Reservation, ReservedHost, Rule, TimeOfDay, Web};
 pub use password::PasswordError;
 pub use values::{InterfaceName, Rate, UplinkName};
 
@@ -50,8 +52,8 @@ pub struct Config {
     pub lan: Lan,
     /// Every `[[uplink]]`, in the order of the file: at least one, at most [`crate::placement::MAX_UPLINKS`].
     pub uplinks: Vec<Uplink>,
-    /// `[health]`, which this version reads and does not act on.
-    pub health: Option<Health>,
+    /// `[health]`: how lines are watched.
+    pub health: HealthSettings,
     /// Every `[[reserve]]`, which this version reads and does not act on.
     pub reservations: Vec<Reservation>,
     /// Every `[[rule]]`, which this version reads and does not act on.
@@ -69,7 +71,7 @@ pub struct Config {
 pub struct Warning {
     /// Its line, from 1.
     pub line: usize,
-    /// What it is, as it stands in the file: `[health]`, `role = "standby"`.
+    /// What it is, as it stands in the file: `[web]`, `role = "standby"`.
     pub what: String,
 }
 

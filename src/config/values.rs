@@ -164,7 +164,8 @@ pub(super) fn host_address(value: &Value<'_>) -> Result<Ipv4Addr, Mistake> {
     }
 }
 
-fn is_host(address: Ipv4Addr) -> bool {
+/// Whether one host can have the address.
+pub(super) fn is_host(address: Ipv4Addr) -> bool {
     !(address.is_multicast() || address.is_loopback() || address.octets()[0] == 0 || address.octets()[0] >= 240)
 }
 

@@ -30,6 +30,11 @@ impl Failover {
         Self { pool: Pool::new(now, uplinks.iter().map(member)), tell, endings }
     }
 
+    /// Takes in that the lines' settings are others, or lines are new.
+    pub(super) fn handle_settings<'u>(&mut self, now: Timestamp, uplinks: impl Iterator<Item = &'u config::Uplink>) {
+        self.pool.handle_members(now, uplinks.map(member));
+    }
+
     /// The next ending. Dropping the future loses none.
     pub(super) async fn ending(&mut self) -> Option<Ending> {
         self.endings.recv().await

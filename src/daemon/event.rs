@@ -19,7 +19,7 @@ pub(super) enum Event {
     Reload,
     /// The machine changed.
     Host(HostEvent),
-    /// A frame from an uplink that is ours: ARP, a DHCP server's answer, PPPoE's control.
+    /// A frame from an uplink that is ours: ARP, a DHCP server's answer, PPPoE's control, or an answer to a probe.
     Frame(UplinkId, PacketBuffer),
     /// A line's flows have been ended.
     FlowsEnded(Ending),

@@ -5,6 +5,7 @@ use tracing::{error, info, warn};
 
 use super::endings::Ending;
 use super::history::{Kind, Record};
+use super::places;
 use super::router::{Router, now};
 use super::uplink::UplinkState;
 use crate::flow::Timestamp;
@@ -43,7 +44,7 @@ impl Router<'_> {
                 PoolEvent::DutyChanged(uplink, duty) => self.tell_duty(uplink, duty),
                 PoolEvent::Emptied => {
                     let how = |uplink: &UplinkState| format!("{} {}", uplink.config.name, uplink.availability().name());
-                    let cause = self.uplinks.iter().map(how).collect::<Vec<_>>().join(", ");
+                    let cause = places::configured(&self.uplinks).map(how).collect::<Vec<_>>().join(", ");
                     error!(lines = %cause, "no uplink works: hosts are told that the internet cannot be reached");
                     self.history.record(Record { kind: Kind::NoUplink, cause: Some(cause), ..Record::default() });
                 }

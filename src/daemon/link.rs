@@ -42,7 +42,9 @@ impl Router<'_> {
             .filter_map(|uplink| uplink.taken_down_by.clone().map(|by| (uplink.config.name.to_string(), by)))
             .collect();
         let mut warnings: Vec<_> = self.admin_file.update(down).err().into_iter().collect();
-        if !places::configured(&self.uplinks).any(|uplink| uplink.line.availability() == Availability::Usable) {
+        let takes_flows =
+            |availability| matches!(availability, Availability::Usable | Availability::Testing | Availability::Lame);
+        if !places::configured(&self.uplinks).any(|uplink| takes_flows(uplink.availability())) {
             warnings.push("no uplink is up: new connections have no way out".to_owned());
         }
         let uplink = &self.uplinks[id.index()];

@@ -15,6 +15,7 @@ mod endings;
 mod engine;
 mod event;
 mod failover;
+mod health;
 mod history;
 mod interfaces;
 mod lan;
@@ -35,6 +36,7 @@ mod router;
 mod settle;
 mod state_file;
 mod status;
+mod traffic;
 mod uplink;
 
 use std::io;

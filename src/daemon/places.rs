@@ -4,20 +4,23 @@
 //! place of an uplink that is removed stands vacant, without address and interface, until another uplink is given it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::admin_file::AdminFile;
 use super::history::History;
 use super::lease_file::LeaseFile;
 use super::place::Place;
-use super::uplink::UplinkState;
+use super::uplink::{LineSeeds, UplinkState};
 use super::{DaemonError, engine};
 use crate::config::{self, UplinkName};
+use crate::link::health;
 use crate::placement::UplinkId;
 
 /// What an uplink's state is made from, besides its own configuration.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Surroundings<'r> {
     pub(super) state_dir: &'r Path,
+    pub(super) health: &'r Arc<health::Settings>,
     pub(super) admin_file: &'r AdminFile,
     pub(super) history: &'r History,
 }
@@ -32,11 +35,11 @@ pub(super) fn uplink_in(
     flows_address: Option<std::net::Ipv4Addr>,
     surroundings: Surroundings<'_>,
 ) -> Result<UplinkState, DaemonError> {
-    let Surroundings { state_dir, admin_file, history } = surroundings;
+    let Surroundings { state_dir, health, admin_file, history } = surroundings;
     let lease_file = LeaseFile::open(state_dir, &uplink.name);
     let taken_down_by = admin_file.remembered(uplink.name.as_str()).map(str::to_owned);
-    let seed = engine::seed()?;
-    Ok(UplinkState::new(place, uplink.clone(), flows_address, seed, taken_down_by, lease_file, history.clone()))
+    let seeds = LineSeeds { client: engine::seed()?, probes: engine::seed()?, health: Arc::clone(health) };
+    Ok(UplinkState::new(place, uplink.clone(), flows_address, seeds, taken_down_by, lease_file, history.clone()))
 }
 
 /// The uplink of this name.

@@ -6,16 +6,18 @@
 //! nothing. Nothing after the first change can be refused: an interface that is missing or broken is seen to as ever.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
 use super::engine;
+use super::health::capacity;
 use super::history::{Kind, Record};
 use super::place::Place;
 use super::places::{self, Surroundings};
 use super::reload_plan::{self, Plan};
 use super::report::ReloadReport;
-use super::router::Router;
+use super::router::{Router, now};
 use super::uplink::UplinkState;
 use crate::config::{self, Config};
 use crate::placement::UplinkId;
@@ -57,7 +59,7 @@ impl Router<'_> {
             .iter()
             .map(|warning| format!("line {}: {} has no effect in this version", warning.line, warning.what));
         report.warnings.extend(warned);
-        if plan.is_empty() {
+        if plan.is_empty() && self.config.health == new.health {
             self.config = new;
             return report;
         }
@@ -85,13 +87,27 @@ impl Router<'_> {
                 self.tell(Kind::UplinkAdded, uplink.name.as_str(), by, None, None);
             }
         }
+        if self.config.health != new.health {
+            report.changes.push("[health] set".to_owned());
+            self.health = Arc::new(new.health.clone());
+        }
         self.config = new;
+        self.pass_on_settings();
         let looked = self.look_at_interfaces().await;
         self.survive(looked, "interface not taken over");
         self.refresh_soon();
         self.publish();
         self.warn_of_missing();
         report
+    }
+
+    /// Tells lines and pool of the settings that there are now.
+    fn pass_on_settings(&mut self) {
+        let now = now();
+        for uplink in &mut self.uplinks {
+            uplink.line.handle_health_settings(now, Arc::clone(&self.health), capacity(&uplink.config));
+        }
+        self.failover.handle_settings(now, self.uplinks.iter().map(|uplink| &uplink.config));
     }
 
     /// Takes an uplink out of the router; gives how many flows end by that.
@@ -120,6 +136,7 @@ impl Router<'_> {
         let Ok(id) = u8::try_from(at).map(UplinkId) else { return false };
         let surroundings = Surroundings {
             state_dir: &self.config.router.state_dir,
+            health: &self.health,
             admin_file: &self.admin_file,
             history: &self.history,
         };

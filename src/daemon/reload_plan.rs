@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use crate::config::{Config, InterfaceName, Rate, Role, Uplink, UplinkKind, Workers};
+use crate::config::{Config, Drain, InterfaceName, Rate, Role, Tariff, Uplink, UplinkKind, Workers};
+use crate::engine::MovablePorts;
 
 /// What is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,12 +88,17 @@ fn fixed(old: &Config, new: &Config) -> Result<(), NeedsRestart> {
         let names: Vec<_> = config.lan.interfaces.iter().map(InterfaceName::as_str).collect();
         names.join(", ")
     };
+    let ports = |ports: MovablePorts| {
+        let all: Vec<_> = ports.iter().map(|port| port.to_string()).collect();
+        if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+    };
     let (a, b) = (&old.router, &new.router);
     same("[router] state_dir", a.state_dir.display().to_string(), b.state_dir.display().to_string())?;
     same("[router] run_dir", a.run_dir.display().to_string(), b.run_dir.display().to_string())?;
     same("[router] workers", workers(old), workers(new))?;
     same("[router] flows", a.flows.to_string(), b.flows.to_string())?;
     same("[router] shortcut", a.shortcut.to_string(), b.shortcut.to_string())?;
+    same("[router] movable_udp", ports(a.movable_udp), ports(b.movable_udp))?;
     same("[lan] tun", old.lan.tun.to_string(), new.lan.tun.to_string())?;
     same("[lan] capture", old.lan.capture.name().to_owned(), new.lan.capture.name().to_owned())?;
     same("[lan] interface", lans(old), lans(new))
@@ -115,6 +121,10 @@ fn differences(before: &Uplink, after: &Uplink) -> String {
         Role::Isolated => "isolated".to_owned(),
         Role::Standby => "standby".to_owned(),
     };
+    let drain = |drain| match drain {
+        Drain::After(span) => format!("{} s", span.as_secs()),
+        Drain::Never => "never".to_owned(),
+    };
     let facts = |uplink: &Uplink| {
         [
             ("interface", uplink.interface.to_string()),
@@ -122,6 +132,8 @@ fn differences(before: &Uplink, after: &Uplink) -> String {
             ("download", rate(uplink.download)),
             ("upload", rate(uplink.upload)),
             ("role", role(uplink.role)),
+            ("metered", (uplink.tariff == Tariff::Metered).to_string()),
+            ("drain", drain(uplink.drain)),
         ]
     };
     let pairs = facts(before).into_iter().zip(facts(after));

@@ -48,8 +48,8 @@ pub struct UplinkReport {
     pub interface: String,
     /// `static`, `dhcp` or `pppoe`.
     pub kind: String,
-    /// `up`, `standby` (works, and a better line works, too), `connecting`, `no-carrier`, `missing`, or `down`: taken down
-    /// by hand.
+    /// `up`, `standby` (works, and a better line works, too), `testing`, `lame`, `connecting`, `no-carrier`, `missing`, or
+    /// `down`: taken down by hand.
     pub state: String,
     /// Our address on it, with its prefix length; nothing while it has none.
     pub address: Option<String>,
@@ -67,6 +67,9 @@ pub struct UplinkReport {
     /// The PPPoE session that the address is from, if it is from one.
     #[serde(default)]
     pub session: Option<SessionReport>,
+    /// How it answers the router's own questions.
+    #[serde(default)]
+    pub health: Option<HealthReport>,
     /// Its share of new flows, relative to the others.
     pub weight: u32,
     /// Flows that live on it now.
@@ -90,6 +93,52 @@ pub struct UplinkReport {
     pub back: TrafficReport,
     /// Packets not forwarded, by reason; only reasons that occurred.
     pub drops: BTreeMap<String, u64>,
+}
+
+/// How a line answers the router's own questions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthReport {
+    /// Rounds of questions since the start.
+    pub rounds: u64,
+    /// Who is asked now; nobody while the line has no address or gateway.
+    pub targets: Vec<TargetReport>,
+    /// The share of questions lost in the last quarter of a minute, of the far target that loses fewest.
+    pub loss_15s_percent: Option<u8>,
+    /// The same over a minute.
+    pub loss_1m_percent: Option<u8>,
+    /// The same over five minutes.
+    pub loss_5m_percent: Option<u8>,
+    /// Where the loss goes: `rising`, `steady` or `falling`.
+    pub trend: Option<String>,
+    /// What the last answer took.
+    pub last_round_trip_ms: Option<u64>,
+    /// What answers have taken in the last minute or two, but for those to questions on a full line.
+    pub round_trip_ms: Option<SpanReport>,
+    /// How much two of them in a row differed.
+    pub jitter_ms: Option<SpanReport>,
+}
+
+/// A span of time, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpanReport {
+    /// Its median.
+    pub median: u64,
+    /// What one in a hundred exceeds.
+    pub p99: u64,
+}
+
+/// Who is asked whether a line works.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetReport {
+    /// Whom, and what, as in the configuration.
+    pub target: String,
+    /// What its silence means: `counts`: that the line is lame; `near`: it is the gateway; `unproven`: nothing yet, for
+    /// nobody has said that it can be reached, and it has not answered.
+    pub weight: String,
+    /// Questions in a row without an answer.
+    pub unanswered_in_a_row: u32,
+    /// The share of questions lost in the last quarter of a minute.
+    pub loss_15s_percent: Option<u8>,
 }
 
 /// What a DHCP server gave beside the addresses.

@@ -34,12 +34,13 @@ use crate::engine::FlowAddresses;
 use crate::flow::Timestamp;
 use crate::host::{Host, HostEvent, HostEvents};
 use crate::io::{self, Shortcut, WorkerFailure, Workers};
-use crate::link::dhcp;
+use crate::link::{dhcp, health};
 use crate::placement::{LanId, Snapshot, UplinkId};
 use crate::sys::bpf::Program;
 use crate::sys::{affinity, clock};
 use crate::wire::PacketBuffer;
 use crate::wire::buffer::{ETHERTYPE_ARP, ETHERTYPE_IPV4};
+use crate::wire::fragmentation::finish_checksum;
 use crate::wire::pppoe::{ETHERTYPE_DISCOVERY, ETHERTYPE_SESSION};
 
 /// Frames for the daemon that may wait; more are dropped and counted.
@@ -75,6 +76,8 @@ pub(super) struct Router<'h> {
     pub(super) admin_file: AdminFile,
     pub(super) history: History,
     pub(super) failover: Failover,
+    /// How lines are watched.
+    pub(super) health: Arc<health::Settings>,
     /// The addresses that flows have, as their file remembers them.
     pub(super) addresses: FlowAddresses,
     snapshot: Arc<ArcSwap<Snapshot>>,
@@ -129,10 +132,11 @@ impl<'h> Router<'h> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let admin_file = AdminFile::open(&config.router.state_dir);
+        let health = Arc::new(config.health.clone());
         let mut uplinks = Vec::new();
         for (id, uplink) in (0..).map(UplinkId).zip(&config.uplinks) {
-            let state_dir = &config.router.state_dir;
-            let surroundings = Surroundings { state_dir, admin_file: &admin_file, history: &history };
+            let (state_dir, health) = (&config.router.state_dir, &health);
+            let surroundings = Surroundings { state_dir, health, admin_file: &admin_file, history: &history };
             uplinks.push(places::uplink_in(id, uplink, addresses.of(id), surroundings)?);
         }
         let lans = (1..).zip(&config.lan.interfaces).map(|(id, name)| LanState::new(LanId(id), name.clone()));
@@ -150,6 +154,7 @@ impl<'h> Router<'h> {
             retry_at: None,
             admin_file,
             history,
+            health,
             failover: Failover::new(now(), &config.uplinks),
             addresses,
             snapshot,
@@ -176,7 +181,7 @@ impl<'h> Router<'h> {
                 // Whatever comes of it is in the log and among the events.
                 Event::Reload => drop(self.reload("SIGHUP").await),
                 Event::Host(event) => self.handle_host(event).await?,
-                Event::Frame(uplink, frame) => self.handle_frame(uplink, &frame),
+                Event::Frame(uplink, frame) => self.handle_frame(uplink, frame),
                 Event::FlowsEnded(ending) => self.note_ending(ending),
                 Event::Control(request) => self.answer(request).await,
                 Event::Timeout => self.handle_timeout().await?,
@@ -211,6 +216,7 @@ impl<'h> Router<'h> {
 
     async fn handle_timeout(&mut self) -> Result<(), DaemonError> {
         let now = now();
+        self.observe_traffic(now);
         for uplink in &mut self.uplinks {
             uplink.line.handle_timeout(now);
         }
@@ -264,29 +270,22 @@ impl<'h> Router<'h> {
         }
     }
 
-    fn handle_frame(&mut self, id: UplinkId, frame: &PacketBuffer) {
-        let Some(uplink) = self.uplinks.get_mut(id.index()) else { return };
+    fn handle_frame(&mut self, id: UplinkId, mut frame: PacketBuffer) {
+        let (Some(uplink), now) = (self.uplinks.get_mut(id.index()), now()) else { return };
+        let before = uplink.standing();
         match frame.ethertype() {
-            Some(ETHERTYPE_ARP) => {
-                let before = uplink.line.next_hop();
-                uplink.line.handle_packet(now(), frame.packet());
-                // Most ARP changes nothing that a worker reads.
-                if uplink.line.next_hop() == before { uplink.pump() } else { self.publish() }
+            Some(ETHERTYPE_ARP) => uplink.line.handle_packet(now, frame.packet()),
+            Some(ETHERTYPE_IPV4) if finish_checksum(&mut frame).is_some() => {
+                match dhcp::message_of(frame.packet(), frame.vnet.checksum) {
+                    Some(message) => uplink.line.handle_dhcp(now, frame.link_source(), message),
+                    None => uplink.line.handle_answer(now, frame.packet()),
+                }
             }
-            Some(ETHERTYPE_IPV4) => {
-                let Some(message) = dhcp::message_of(frame.packet(), frame.vnet.checksum) else { return };
-                let before = uplink.leased();
-                uplink.line.handle_dhcp(now(), frame.link_source(), message);
-                // Nor does a message to somebody else, or an offer.
-                if uplink.leased() == before { uplink.pump() } else { self.publish() }
-            }
-            Some(ETHERTYPE_DISCOVERY | ETHERTYPE_SESSION) => {
-                let before = uplink.connected();
-                uplink.line.handle_pppoe(now(), frame.frame());
-                if uplink.connected() == before { uplink.pump() } else { self.publish() }
-            }
-            _ => {}
+            Some(ETHERTYPE_DISCOVERY | ETHERTYPE_SESSION) => uplink.line.handle_pppoe(now, frame.frame()),
+            _ => return,
         }
+        // Most ARP, most answers to probes, offers and messages to somebody else change nothing that a worker reads.
+        if uplink.standing() == before { uplink.pump() } else { self.publish() }
     }
 
     /// Gives the packet path the addresses that lines have got. Flows never change theirs: an uplink that has another

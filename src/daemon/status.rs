@@ -16,6 +16,7 @@ use crate::engine::counters::DropCounters;
 use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
 use crate::flow::{Protocol, Timestamp};
 use crate::link::dhcp::Client;
+use crate::link::health::Traffic;
 use crate::link::pppoe::Connection;
 use crate::placement::{NextHop, UplinkId};
 
@@ -70,6 +71,20 @@ pub(super) fn sample(counters: &Counters, uplinks: &[UplinkState]) -> Sample {
     uplinks.iter().map(bytes).collect()
 }
 
+/// What users do on an uplink, since the start.
+pub(super) fn traffic(counters: &Counters, uplink: UplinkId) -> Traffic {
+    let of = |read: fn(&UplinkCounters) -> u64| sum(counters, |worker| read(worker.uplink(uplink)));
+    let hairpins = of(|uplink| uplink.hairpin_packets.value());
+    Traffic {
+        connections_tried: of(|uplink| uplink.connections_tried.value()),
+        connections_answered: of(|uplink| uplink.connections_answered.value()),
+        // A look between two of a worker's additions may see more hairpins than packets.
+        packets_in: of(|uplink| uplink.in_packets.value()).saturating_sub(hairpins),
+        bytes_in: of(|uplink| uplink.in_bytes.value()),
+        bytes_out: of(|uplink| uplink.out_bytes.value()),
+    }
+}
+
 /// One uplink.
 pub(super) fn uplink(
     uplink: &UplinkState,
@@ -93,6 +108,7 @@ pub(super) fn uplink(
         taken_down_by: uplink.taken_down_by.clone(),
         lease: uplink.line.dhcp().and_then(|client| lease(client, now)),
         session: uplink.connected().map(session),
+        health: uplink.line.health().map(|health| super::health::report(health, now)),
         weight: uplink.config.weight.get(),
         flows: of(|uplink| uplink.flows.value()),
         flows_reset: of(|uplink| uplink.flows_reset.value()),

@@ -1,11 +1,13 @@
 //! One uplink as the loop keeps it: its line, and its sockets while the interface is there.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use tracing::{debug, info, warn};
 
 use super::departure::Departure;
+use super::health::capacity;
 use super::history::{History, Kind, Record};
 use super::lease_file::LeaseFile;
 use super::notable;
@@ -15,9 +17,30 @@ use crate::flow::Timestamp;
 use crate::host::Interface;
 use crate::io::{FrameSender, Framing};
 use crate::link::dhcp::{Client, ClientEvent, Lease};
+use crate::link::health::{self, Health};
 use crate::link::pppoe::{self, Connection};
 use crate::link::{Cause, InterfaceStatus, Line, LineEvent};
 use crate::placement::{Availability, DhcpAnswers, Duty, NextHop, Uplink, UplinkId};
+
+/// What a frame for the daemon can change that a worker reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    availability: Availability,
+    next_hop: Option<NextHop>,
+    lease: Option<Lease>,
+    expects_lease: bool,
+    session: Option<Connection>,
+}
+
+/// What a line of an uplink starts with.
+pub(super) struct LineSeeds {
+    /// Random, for its DHCP or PPPoE client.
+    pub(super) client: [u8; 32],
+    /// Random, for its probes.
+    pub(super) probes: [u8; 32],
+    /// How it is watched.
+    pub(super) health: Arc<health::Settings>,
+}
 
 /// An uplink.
 #[derive(Debug)]
@@ -53,22 +76,25 @@ pub(super) struct UplinkState {
 }
 
 impl UplinkState {
-    /// An uplink whose interface nobody has seen yet. `seed` is random, `flows_address` what its flows of an earlier run
+    /// An uplink whose interface nobody has seen yet. `flows_address` is what its flows of an earlier run
     /// have, `taken_down_by` who took it down in an earlier run, `lease_file` for one of kind `dhcp`.
     pub(super) fn new(
         id: UplinkId,
         config: config::Uplink,
         flows_address: Option<Ipv4Addr>,
-        seed: [u8; 32],
+        seeds: LineSeeds,
         taken_down_by: Option<String>,
         lease_file: LeaseFile,
         history: History,
     ) -> Self {
         let (line, lease_file) = match &config.kind {
             UplinkKind::Static { address, gateway } => (Line::new(address.addr(), *gateway), None),
-            UplinkKind::Pppoe(login) => (Line::with_pppoe(pppoe::Client::new(seed, login.account.clone())), None),
-            UplinkKind::Dhcp => (Line::with_dhcp(Client::new(seed, lease_file.remembered())), Some(lease_file)),
+            UplinkKind::Pppoe(login) => {
+                (Line::with_pppoe(pppoe::Client::new(seeds.client, login.account.clone())), None)
+            }
+            UplinkKind::Dhcp => (Line::with_dhcp(Client::new(seeds.client, lease_file.remembered())), Some(lease_file)),
         };
+        let line = line.watched(Health::new(seeds.health, capacity(&config), seeds.probes));
         let line = match &taken_down_by {
             None => line,
             Some(by) => {
@@ -162,12 +188,19 @@ impl UplinkState {
         }
     }
 
-    /// What a DHCP message can change that a worker reads: the lease, and whether an answer is waited for.
-    pub(super) fn leased(&self) -> Option<(Option<Lease>, bool)> {
-        self.line.dhcp().map(|client| (client.lease().cloned(), client.expects_answer()))
+    /// What a frame for the daemon can change that a worker reads.
+    pub(super) fn standing(&self) -> Standing {
+        let client = self.line.dhcp();
+        Standing {
+            availability: self.line.availability(),
+            next_hop: self.line.next_hop(),
+            lease: client.and_then(Client::lease).cloned(),
+            expects_lease: client.is_some_and(Client::expects_answer),
+            session: self.connected(),
+        }
     }
 
-    /// What a frame of PPPoE can change that a worker reads: the connection.
+    /// The PPPoE session, if the line has one.
     pub(super) fn connected(&self) -> Option<Connection> {
         self.line.pppoe().and_then(pppoe::Client::connection).cloned()
     }
@@ -240,6 +273,7 @@ impl UplinkState {
             }
             LineEvent::Dhcp(event) => self.log_dhcp(event),
             LineEvent::Pppoe(event) => self.log_pppoe(event),
+            LineEvent::Redialled => debug!(%uplink, "line is lame; gateway and address are asked for anew"),
         }
     }
 
@@ -317,6 +351,7 @@ impl UplinkState {
             weight: self.config.weight,
             next_hop: self.line.next_hop(),
             dhcp: if awaits { DhcpAnswers::Awaited } else { DhcpAnswers::Unwanted },
+            probed: self.line.probed(),
         }
     }
 }

@@ -73,6 +73,12 @@ pub struct UplinkCounters {
     pub in_packets: Counter,
     /// Bytes of IP packets received and passed on to the LAN.
     pub in_bytes: Counter,
+    /// Packets among those received that came from a LAN, by one of our own addresses: they say nothing of the line.
+    pub hairpin_packets: Counter,
+    /// TCP connections that hosts have tried to make.
+    pub connections_tried: Counter,
+    /// TCP connections of hosts that the far end has answered, be it with a refusal.
+    pub connections_answered: Counter,
     /// Flows that live on the uplink now.
     pub flows: Counter,
     /// Connections ended because the line was lost, whose host got a reset.

@@ -135,6 +135,9 @@ impl Worker {
         if let Err(owner) = self.check_owner(quoted.source_port) {
             return Verdict::Handoff(owner);
         }
+        if let Some(verdict) = self.probe_answer(context, uplink, (quoted.source_port, quoted.ip.destination)) {
+            return verdict;
+        }
         self.translate_inbound_error(context, uplink, parsed, &quoted, packet).into()
     }
 

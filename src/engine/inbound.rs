@@ -6,7 +6,7 @@ use super::drop_reason::DropReason;
 use super::hop::Hop;
 use super::outbound::{FlowPacket, finish, may_cut, owner_of_address, rewrite};
 use super::outbox::{Egress, Outbox};
-use super::parse::{self, Content, Ports, Way};
+use super::parse::{self, Content, Parsed, Ports, Way};
 use super::refusal::{is_one_host, write_lan_header};
 use super::worker::{Context, Filtering, Verdict, Worker};
 use crate::flow::direction::Direction;
@@ -14,7 +14,7 @@ use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
 use crate::flow::tcp::TcpTracker;
 use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
 use crate::nat::Mapping;
-use crate::nat::ports::DHCP_CLIENT_PORT;
+use crate::nat::ports::{DHCP_CLIENT_PORT, PROBE_PORTS};
 use crate::placement::{DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::ETHERTYPE_ARP;
 use crate::wire::icmp::ErrorKind;
@@ -40,7 +40,7 @@ impl Worker {
             &Err(reason) => return Verdict::Drop(reason),
         };
         let Some((uplink, external)) = addressed(context.snapshot, uplink_id, parsed.ip.destination) else {
-            return unasked(context.snapshot, uplink_id, &parsed.content);
+            return self.unasked(context, uplink_id, parsed);
         };
         let (protocol, ports, segment) = match &parsed.content {
             &Content::Flow { protocol, ports, ref segment } => (protocol, ports, segment.as_ref()),
@@ -57,7 +57,7 @@ impl Worker {
         // 3. Look the flow up, from the external port to the host; 4. or make it.
         let mapping = Mapping { protocol, uplink: uplink_id, external_port: ports.destination };
         let Some(internal) = self.mappings.internal(mapping) else {
-            return unasked(context.snapshot, uplink_id, &parsed.content);
+            return self.unasked(context, uplink_id, parsed);
         };
         let remote = EndpointV4 { address: parsed.ip.source, port: ports.source };
         let flow = FlowPacket { key: FlowKey { protocol, internal, remote }, parsed, segment };
@@ -133,6 +133,35 @@ impl Worker {
         Ok(id)
     }
 
+    /// What becomes of a packet that no host has asked for: it may answer the daemon's DHCP client, as long as that waits
+    /// for an answer, and be for an address that the uplink has not yet; or a probe of the daemon's.
+    fn unasked(&mut self, context: Context<'_>, uplink: UplinkId, parsed: &Parsed) -> Verdict {
+        let Content::Flow { protocol, ports, .. } = parsed.content else {
+            return Verdict::Drop(DropReason::NoMapping);
+        };
+        let awaits = context.snapshot.uplink(uplink).map(|uplink| uplink.dhcp);
+        if protocol == Protocol::Udp && ports.destination == DHCP_CLIENT_PORT && awaits == Some(DhcpAnswers::Awaited) {
+            return Verdict::Daemon(uplink);
+        }
+        let answer = (ports.destination, parsed.ip.source);
+        self.probe_answer(context, uplink, answer).unwrap_or(Verdict::Drop(DropReason::NoMapping))
+    }
+
+    /// The daemon's verdict for what `remote` says of one of our own `port`s, if it is a probe's and that host is probed.
+    pub(super) fn probe_answer(
+        &mut self,
+        context: Context<'_>,
+        uplink: UplinkId,
+        (port, remote): (u16, Ipv4Addr),
+    ) -> Option<Verdict> {
+        let is_probed = |uplink: &Uplink| uplink.probed.contains(&remote);
+        if !PROBE_PORTS.contains(&port) || !context.snapshot.uplink(uplink).is_some_and(is_probed) {
+            return None;
+        }
+        let can = self.probe_answers.spend(context.now);
+        Some(if can { Verdict::Daemon(uplink) } else { Verdict::Drop(DropReason::DaemonFull) })
+    }
+
     fn follow_inbound(
         &mut self,
         context: Context<'_>,
@@ -148,10 +177,15 @@ impl Worker {
         body.expires = Tick::after(context.now + lifetime);
         body.in_packets += packets;
         body.in_bytes += bytes;
+        let counters = self.counters.uplink(UplinkId(body.uplink));
+        if body.flags & FLAG_HAIRPIN != 0 {
+            counters.hairpin_packets.add(packets);
+        } else if direction == Direction::Reply && body.flags & FLAG_REPLIED == 0 && flow.segment.is_some() {
+            counters.connections_answered.add(1);
+        }
         if direction == Direction::Reply {
             body.flags |= FLAG_REPLIED;
         }
-        let counters = self.counters.uplink(UplinkId(body.uplink));
         counters.in_packets.add(packets);
         counters.in_bytes.add(bytes);
         self.review_transfer(context.now, id, packets);
@@ -164,16 +198,6 @@ impl Worker {
 fn addressed(snapshot: &Snapshot, uplink: UplinkId, destination: Ipv4Addr) -> Option<(&Uplink, Ipv4Addr)> {
     let uplink = snapshot.uplink(uplink)?;
     (uplink.external == Some(destination)).then_some((uplink, destination))
-}
-
-/// What becomes of a packet that no host has asked for: it may answer the daemon's DHCP client, as long as that waits for
-/// an answer, and be for an address that the uplink has not yet.
-fn unasked(snapshot: &Snapshot, uplink: UplinkId, content: &Content) -> Verdict {
-    let is_dhcp = matches!(content, Content::Flow { protocol: Protocol::Udp, ports, .. } if ports.destination == DHCP_CLIENT_PORT);
-    if is_dhcp && snapshot.uplink(uplink).is_some_and(|uplink| uplink.dhcp == DhcpAnswers::Awaited) {
-        return Verdict::Daemon(uplink);
-    }
-    Verdict::Drop(DropReason::NoMapping)
 }
 
 /// The LAN-side port that a host is behind, and its Ethernet address there.

@@ -5,10 +5,10 @@
 //! `outbound` and `inbound` are the two directions, with the same numbered stages. A packet ends in a `Verdict`: sent,
 //! handed to the worker that owns its flow, or dropped under a [`DropReason`] that is counted.
 
+mod budget;
 mod busy;
 pub mod counters;
 pub mod drop_reason;
-mod error_budget;
 mod failover;
 mod forget;
 mod hop;

@@ -15,7 +15,7 @@ use crate::flow::tcp::TcpTracker;
 use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
 use crate::nat::Mapping;
 use crate::nat::translate::{self, Transport};
-use crate::placement::{LanId, Snapshot, Uplink, UplinkId, choose, is_eligible};
+use crate::placement::{Demand, LanId, Snapshot, Uplink, UplinkId, choose, is_eligible};
 use crate::wire::icmp::ErrorKind;
 use crate::wire::pppoe::LINK_LENGTH;
 use crate::wire::{AddressField, Ipv4, PacketBuffer, Segmentation, TcpFlags, TcpSegment, fragmentation, ipv4, tcp};
@@ -125,6 +125,9 @@ impl Worker {
             return Err(DropReason::TableFull);
         }
         let mapping = self.mapping_for(context.snapshot, key)?;
+        if key.protocol == Protocol::Tcp && flow.segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN)) {
+            self.counters.uplink(mapping.uplink).connections_tried.add(1);
+        }
         record.body.uplink = mapping.uplink.0;
         record.body.external_port = mapping.external_port;
         record.body.created = Tick::at(context.now);
@@ -140,14 +143,15 @@ impl Worker {
     /// the uplink that placement chooses, or on another that still has ports.
     fn mapping_for(&mut self, snapshot: &Snapshot, key: FlowKey) -> Result<Mapping, DropReason> {
         let existing = self.mappings.find(key.protocol, key.internal);
-        if let Some(mapping) = existing.filter(|mapping| snapshot.uplink(mapping.uplink).is_some_and(is_eligible)) {
+        if let Some(mapping) = existing.filter(|mapping| is_eligible(&snapshot.uplinks, mapping.uplink)) {
             return Ok(mapping);
         }
-        let chosen = choose(&snapshot.uplinks, &self.load).ok_or(DropReason::NoUplink)?;
+        let chosen = choose(&snapshot.uplinks, &self.load, Demand::of(&key)).ok_or(DropReason::NoUplink)?;
         if let Some(mapping) = self.mappings.open(key.protocol, chosen, key.internal) {
             return Ok(mapping);
         }
-        let others = snapshot.uplinks.iter().filter(|uplink| uplink.id != chosen && is_eligible(uplink));
+        let others =
+            snapshot.uplinks.iter().filter(|uplink| uplink.id != chosen && is_eligible(&snapshot.uplinks, uplink.id));
         let mut opened = others.filter_map(|uplink| self.mappings.open(key.protocol, uplink.id, key.internal));
         opened.next().ok_or(DropReason::NoPort)
     }

@@ -22,6 +22,7 @@ use super::worker::{Parts, Settings, Worker, mapping_of};
 use crate::flow::hash::HashKey;
 use crate::flow::record::{FLAG_SHORTCUT, FLAG_TRANSFER, Tick};
 use crate::flow::{FlowTable, FlowV4, TcpState, Timestamp};
+use crate::nat::ports::is_reserved;
 use crate::nat::{Mappings, PortSlice};
 use crate::placement::{Load, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
 use crate::sys::mapped::{MappedFile, REGION_ALIGNMENT, Region};
@@ -330,8 +331,10 @@ impl Worker {
         let (Some(key), Some(mapping)) = (record.key(), mapping_of(&record)) else { return };
         // Whom we have told, we need not tell again: its host has had the time of a restart to ask.
         let is_over = record.body.tcp.state() == TcpState::Aborted;
+        // A port that a host had is the router's own by now: its flow ends.
         let is_ours = !is_over
             && mapping.uplink.index() < MAX_UPLINKS
+            && !is_reserved(mapping.external_port)
             && owner_of_port(mapping.external_port, self.workers) == self.id
             && self.table.find(&key).is_none();
         if is_ours && self.mappings.restore(mapping, key.internal) {

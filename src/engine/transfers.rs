@@ -1,8 +1,8 @@
 //! Flows in the middle of a transfer: what a line is busy with, as opposed to what it merely remembers.
 //!
 //! Theory of operation. Most flows that a line has carry nothing at the moment, so their number says little about how soon a
-//! new one would be done. A flow counts as a transfer from its first packet on (TCP), or once it has had a number of packets
-//! (others), for as long as it moves bytes: each is looked at four times a second, and one that has hardly moved any no longer counts.
+//! new one would be done. A flow counts as a transfer from its first packet on (TCP, QUIC), or once it has had a number of
+//! packets (others), for as long as it moves bytes: each is looked at four times a second, and one that has hardly moved any no longer counts.
 //! So does a connection whose both sides have said FIN, at once. One that goes on counts again.
 //!
 //! The numbers stand in [`Load`](crate::placement::Load), where every worker sees those of all. Transfers beyond [`MOST`] of one
@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::worker::Worker;
 use crate::flow::record::{FLAG_SHORTCUT, FLAG_TRANSFER};
 use crate::flow::{FlowId, FlowV4, Protocol, TcpState, Timestamp};
-use crate::placement::UplinkId;
+use crate::placement::{Demand, UplinkId};
 
 /// How often each is looked at: the shortcut's news are younger.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -67,7 +67,8 @@ impl Transfers {
 impl Worker {
     /// To be called when a flow has been made.
     pub(super) fn open_transfer(&mut self, now: Timestamp, id: FlowId) {
-        if self.table.record(id).body.protocol == Protocol::Tcp as u8 {
+        let demand = self.table.record(id).key().map(|key| Demand::of(&key));
+        if demand == Some(Demand::Transfer) {
             self.begin_transfer(now, id);
         }
     }

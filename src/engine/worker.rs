@@ -4,9 +4,9 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::counters::WorkerCounters;
 use super::drop_reason::DropReason;
-use super::error_budget::ErrorBudget;
 use super::listing::{FlowFilter, FlowListing, FlowPage, FlowState};
 use super::moves::Moves;
 use super::outbox::{Egress, Handoff, Ingress, Outbox};
@@ -59,6 +59,11 @@ impl MovablePorts {
         movable
     }
 
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().copied().filter(|port| *port != 0)
+    }
+
     /// Whether a far end's port is one of them.
     #[must_use]
     pub fn contains(self, port: u16) -> bool {
@@ -85,7 +90,8 @@ pub struct Worker {
     pub(super) mappings: Mappings,
     pub(super) load: Arc<Load>,
     pub(super) counters: Arc<WorkerCounters>,
-    pub(super) errors: ErrorBudget,
+    pub(super) errors: Budget,
+    pub(super) probe_answers: Budget,
     pub(super) shortcuts: Option<Shortcuts>,
     pub(super) transfers: Transfers,
     pub(super) moves: Moves,
@@ -147,7 +153,8 @@ impl Worker {
             mappings: parts.mappings,
             load: parts.load,
             counters: Arc::default(),
-            errors: ErrorBudget::default(),
+            errors: Budget::of_errors(),
+            probe_answers: Budget::of_probe_answers(),
             shortcuts: parts.shortcuts,
             transfers: Transfers::default(),
             moves: Moves::default(),

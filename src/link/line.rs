@@ -9,7 +9,10 @@
 //! A person can take a line down by hand. All of this goes on beneath, so that the flows that it has live on and it is of
 //! use at once when it is put back; but it is [`Availability::Down`], whatever becomes of it, and silent about that.
 //!
-//! It does not know sockets or interface indices, and it does not probe beyond the gateway.
+//! With a [`Health`] (`watch`) it is tested before it is of use, and can be lame; without one it is of use as soon as its
+//! gateway has answered.
+//!
+//! It does not know sockets or interface indices.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,6 +21,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::dhcp::{Client, ClientEvent};
+use super::health::{Health, HealthCause};
 use super::neighbor::{Neighbor, NeighborEvent};
 use super::pppoe;
 use crate::flow::Timestamp;
@@ -71,11 +75,14 @@ pub enum Cause {
     TakenDown,
     /// Whoever took it down has put it back.
     PutBack,
+    /// What its health has become.
+    Health(HealthCause),
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Health(cause) => return cause.fmt(f),
             Self::InterfaceRemoved => "interface removed",
             Self::CarrierLost => "carrier lost",
             Self::CarrierFound => "carrier found",
@@ -118,6 +125,8 @@ pub enum LineEvent {
     Dhcp(ClientEvent),
     /// Something has happened to its PPPoE client.
     Pppoe(pppoe::ClientEvent),
+    /// It is lame, and its gateway and address have been asked for anew.
+    Redialled,
 }
 
 /// Our address on a line, and the gateway's.
@@ -135,6 +144,7 @@ pub struct Line {
     addressing: Addressing,
     admin: AdminStatus,
     state: State,
+    health: Option<Box<Health>>,
     events: VecDeque<LineEvent>,
 }
 
@@ -176,7 +186,7 @@ impl Line {
     }
 
     fn with(addressing: Addressing) -> Self {
-        Self { addressing, admin: AdminStatus::Up, state: State::Missing, events: VecDeque::new() }
+        Self { addressing, admin: AdminStatus::Up, state: State::Missing, health: None, events: VecDeque::new() }
     }
 
     /// The line as it starts when it was down by hand before: no event tells of what is no change.
@@ -229,7 +239,7 @@ impl Line {
             State::Missing => Availability::Missing,
             State::NoCarrier => Availability::NoCarrier,
             State::Running { .. } if self.next_hop().is_none() => Availability::Unresolved,
-            State::Running { .. } => Availability::Usable,
+            State::Running { .. } => self.fitness(),
         }
     }
 
@@ -274,6 +284,7 @@ impl Line {
                 Addressing::Pppoe(client) => client.stop(),
             }
         }
+        self.watch(now);
         self.report_change(from, cause);
     }
 
@@ -313,6 +324,7 @@ impl Line {
         if let Some(neighbor) = neighbor {
             neighbor.handle_packet(now, arp);
         }
+        self.hear_gateway(now, arp);
         if let Addressing::Dhcp(client) = &mut self.addressing {
             client.handle_arp(now, arp);
         }
@@ -348,6 +360,9 @@ impl Line {
             Addressing::Dhcp(client) => client.handle_timeout(now),
             Addressing::Pppoe(client) => client.handle_timeout(now),
         }
+        if let Some(health) = &mut self.health {
+            health.handle_timeout(now);
+        }
         self.take_events(now, from);
     }
 
@@ -375,7 +390,8 @@ impl Line {
         if frame.is_some() {
             return frame;
         }
-        neighbor.as_mut().and_then(Neighbor::poll_transmit).map(|frame| frame.to_vec())
+        let arp = neighbor.as_mut().and_then(Neighbor::poll_transmit).map(|frame| frame.to_vec());
+        arp.or_else(|| self.next_probe())
     }
 
     /// When [`Self::handle_timeout`] is due; `None`: when something has happened, not before.
@@ -387,7 +403,8 @@ impl Line {
             Addressing::Dhcp(client) => client.poll_timeout(),
             Addressing::Pppoe(client) => client.poll_timeout(),
         };
-        neighbor.as_ref().map(Neighbor::poll_timeout).into_iter().chain(client).min()
+        let health = self.health().and_then(Health::poll_timeout);
+        neighbor.as_ref().map(Neighbor::poll_timeout).into_iter().chain(client).chain(health).min()
     }
 
     /// The next thing that has happened.
@@ -443,6 +460,7 @@ impl Line {
                 self.events.push_back(LineEvent::Pppoe(event));
             }
         }
+        let cause = self.watch(now).or(cause);
         if let Some(cause) = cause {
             self.report_change(from, cause);
         }
@@ -459,6 +477,8 @@ impl Line {
 fn ends_of(client: &Client) -> Option<Ends> {
     client.lease().map(|lease| Ends { address: lease.address(), gateway: lease.gateway })
 }
+
+mod watch;
 
 #[cfg(test)]
 mod tests;

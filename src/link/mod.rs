@@ -4,6 +4,7 @@
 
 pub mod arp;
 pub mod dhcp;
+pub mod health;
 pub mod line;
 pub mod neighbor;
 pub mod pppoe;

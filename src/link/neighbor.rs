@@ -144,6 +144,20 @@ impl Neighbor {
         }
     }
 
+    /// Asks a known gateway once whether it is there: its answer is an ARP packet like any other.
+    pub fn ask_again(&mut self) {
+        if let Some(mac) = self.gateway_mac() {
+            self.ask(mac);
+        }
+    }
+
+    /// Asks everybody for a known gateway: it may have moved. One that stays silent is lost.
+    pub fn ask_anew(&mut self, now: Timestamp) {
+        if let Some(mac) = self.gateway_mac() {
+            self.refresh(now, mac, UNICAST_REFRESHES);
+        }
+    }
+
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         if self.announcements_left > 0 && self.announce_at <= now {
@@ -285,6 +299,26 @@ mod tests {
         let mut bytes = vec![0; repr.buffer_len()];
         repr.emit(&mut ArpPacket::new_unchecked(&mut bytes));
         bytes
+    }
+
+    #[test]
+    fn known_gateway_is_asked_when_somebody_wants_to_know() {
+        let mut neighbor = Neighbor::new(at(0), OURS, ADDRESS, GATEWAY);
+        sent(&mut neighbor);
+        neighbor.ask_again();
+        neighbor.ask_anew(at(50));
+        assert_eq!(sent(&mut neighbor), [], "it is asked for already");
+        neighbor.handle_packet(at(60), &reply(THEIRS));
+        neighbor.ask_again();
+        assert_eq!(sent(&mut neighbor), [(THEIRS, ArpOperation::Request, ADDRESS, GATEWAY)]);
+        neighbor.ask_anew(at(70));
+        assert_eq!(sent(&mut neighbor), [(MacAddress::BROADCAST, ArpOperation::Request, ADDRESS, GATEWAY)]);
+        // Silence: it is lost after the rest of the questions.
+        for milliseconds in [570, 1_070, 1_570] {
+            assert_eq!(neighbor.poll_timeout(), at(milliseconds));
+            neighbor.handle_timeout(at(milliseconds));
+        }
+        assert_eq!(neighbor.gateway_mac(), None);
     }
 
     fn reply(mac: MacAddress) -> Vec<u8> {

@@ -12,9 +12,18 @@ use crate::placement::{WorkerId, owner_of_port};
 const FIRST_UNPRIVILEGED: u16 = 1024;
 /// The port that an uplink's own DHCP client has (RFC 2131 section 4.1). No host gets it.
 pub const DHCP_CLIENT_PORT: u16 = 68;
+/// The ports and ICMP identifiers that the router's own probes have, on every uplink. No host gets one. They are above
+/// those that Linux hosts choose by themselves, and few among those of other systems.
+pub const PROBE_PORTS: std::ops::Range<u16> = 61_440..61_504;
 /// Random tries before the bits are searched. With half of the ports taken one try in two succeeds, so that a search
 /// (which favours ports behind taken ones) is rare before the ports are nearly used up.
 const RANDOM_TRIES: u32 = 24;
+
+/// Whether a port is for the router itself, so that no host's flow may have it.
+#[must_use]
+pub fn is_reserved(port: u16) -> bool {
+    port == 0 || port == DHCP_CLIENT_PORT || PROBE_PORTS.contains(&port)
+}
 
 /// The ports of one worker, as dense slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +74,12 @@ pub struct TakenPorts {
 }
 
 impl TakenPorts {
-    /// All free, except port 0, the DHCP client's, and what does not exist.
+    /// All free, except the router's own and what does not exist.
     #[must_use]
     pub fn new(slice: PortSlice) -> Self {
         let mut ports = Self { slice, taken: vec![0; slice.slots().div_ceil(64)] };
         for slot in 0..ports.taken.len() * 64 {
-            if slice.port(slot).is_none_or(|port| port == 0 || port == DHCP_CLIENT_PORT) || slot >= slice.slots() {
+            if slice.port(slot).is_none_or(is_reserved) || slot >= slice.slots() {
                 ports.take(slot);
             }
         }
@@ -173,7 +182,7 @@ mod tests {
                 assert!(given.insert(port));
             }
             let class = (1..=u16::MAX).filter(|port| slice.slot(*port).is_some() && (*port < 1024) == low);
-            let class = class.filter(|port| *port != DHCP_CLIENT_PORT);
+            let class = class.filter(|port| !is_reserved(*port));
             assert!(given.iter().copied().eq(class));
         }
     }

@@ -1,11 +1,19 @@
-//! The choice of an uplink for a new flow: the one with the fewest transfers for its weight, so that the flow would be done
-//! soonest; among equals the one with the fewest live flows.
+//! The choice of an uplink for a new flow, among the best that there are: the one where it would be done soonest.
+//!
+//! Lines that are up come first. While none is, those that are being tested take new flows, and while there is none of
+//! those either, lame ones do: a line that may not work serves people better than a refusal, and what says that it is lame
+//! may be what is broken.
+//!
+//! Of those, a flow that may become a transfer gets the line with the fewest transfers for its weight, this one counted: there
+//! it would have the largest share. All others, and those for which lines are equal, get the one with the fewest live flows
+//! for its weight.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam::utils::CachePadded;
 
 use super::uplink::{Availability, MAX_UPLINKS, Uplink, UplinkId};
+use crate::flow::{FlowKey, Protocol};
 
 /// What each uplink has to do, over all workers. Touched when a flow or a transfer begins or ends, never by its packets.
 #[derive(Debug)]
@@ -59,31 +67,95 @@ impl Load {
     }
 }
 
-/// Whether a new flow may be given to `uplink`.
-#[must_use]
-pub fn is_eligible(uplink: &Uplink) -> bool {
-    uplink.availability == Availability::Usable && uplink.external.is_some() && uplink.next_hop.is_some()
+/// What a new flow is expected to ask of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// As much as it can get, until it is done.
+    Transfer,
+    /// Nothing to speak of.
+    Little,
 }
 
-/// The eligible uplink that would have the fewest transfers for its weight, and of equals the fewest flows, the first if need
-/// be; `None` when none is eligible. Takes time in proportion to the uplinks.
-#[must_use]
-pub fn choose(uplinks: &[Uplink], load: &Load) -> Option<UplinkId> {
-    least_loaded(uplinks.iter(), load)
+/// QUIC's port (RFC 9114 section 3.1).
+const HTTPS: u16 = 443;
+
+impl Demand {
+    /// Of a flow whose first packet is all that is known.
+    #[must_use]
+    pub const fn of(key: &FlowKey) -> Self {
+        match (key.protocol, key.remote.port) {
+            (Protocol::Tcp, _) | (Protocol::Udp, HTTPS) => Self::Transfer,
+            (Protocol::Udp | Protocol::Icmp, _) => Self::Little,
+        }
+    }
 }
 
-/// As [`choose`], but never `avoided`.
-#[must_use]
-pub fn choose_other(uplinks: &[Uplink], load: &Load, avoided: UplinkId) -> Option<UplinkId> {
-    least_loaded(uplinks.iter().filter(|uplink| uplink.id != avoided), load)
+/// How much a line is to be relied on: new flows go to the best that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Trust {
+    /// It does not carry what it should.
+    LastResort,
+    /// It is not known to work.
+    Untested,
+    /// It works.
+    Full,
 }
 
-fn least_loaded<'a>(uplinks: impl Iterator<Item = &'a Uplink>, load: &Load) -> Option<UplinkId> {
+/// `None`: a new flow cannot be given to it.
+fn trust(uplink: &Uplink) -> Option<Trust> {
+    if uplink.external.is_none() || uplink.next_hop.is_none() {
+        return None;
+    }
+    match uplink.availability {
+        Availability::Usable => Some(Trust::Full),
+        Availability::Testing => Some(Trust::Untested),
+        Availability::Lame => Some(Trust::LastResort),
+        Availability::Missing
+        | Availability::NoCarrier
+        | Availability::Unresolved
+        | Availability::Standby
+        | Availability::Down => None,
+    }
+}
+
+/// Whether a new flow may be given to the uplink `id` of `uplinks`: there is none that is better.
+#[must_use]
+pub fn is_eligible(uplinks: &[Uplink], id: UplinkId) -> bool {
+    let ours = uplinks.get(id.index()).and_then(trust);
+    ours.is_some() && ours == uplinks.iter().filter_map(trust).max()
+}
+
+/// The eligible uplink for a new flow, the first of equals; `None` when none is eligible. Takes time in proportion to the
+/// uplinks.
+#[must_use]
+pub fn choose(uplinks: &[Uplink], load: &Load, demand: Demand) -> Option<UplinkId> {
+    least_loaded(uplinks.iter(), load, demand)
+}
+
+/// As [`choose`], but never `avoided`, and only a line that is up: something that works well enough to be left for it.
+#[must_use]
+pub fn choose_other(uplinks: &[Uplink], load: &Load, demand: Demand, avoided: UplinkId) -> Option<UplinkId> {
+    let is_better = |uplink: &&Uplink| uplink.id != avoided && trust(uplink) == Some(Trust::Full);
+    least_loaded(uplinks.iter().filter(is_better), load, demand)
+}
+
+fn least_loaded<'a>(
+    uplinks: impl Iterator<Item = &'a Uplink> + Clone,
+    load: &Load,
+    demand: Demand,
+) -> Option<UplinkId> {
     // How many there are with this one, for each unit of weight, in 32.32 fixed point.
     let share =
         |count: u32, uplink: &Uplink| (u64::from(count.saturating_add(1)) << 32) / u64::from(uplink.weight.get());
-    let shares = |uplink: &&Uplink| (share(load.transfers(uplink.id), uplink), share(load.flows(uplink.id), uplink));
-    uplinks.filter(|uplink| is_eligible(uplink)).min_by_key(shares).map(|uplink| uplink.id)
+    let shares = |uplink: &&Uplink| {
+        let transfers = match demand {
+            Demand::Transfer => share(load.transfers(uplink.id), uplink),
+            Demand::Little => 0,
+        };
+        (transfers, share(load.flows(uplink.id), uplink))
+    };
+    let best = uplinks.clone().filter_map(trust).max()?;
+    uplinks.filter(|uplink| trust(uplink) == Some(best)).min_by_key(shares).map(|uplink| uplink.id)
 }
 
 #[cfg(test)]
@@ -105,16 +177,37 @@ mod tests {
             weight: NonZeroU32::new(weight).unwrap(),
             next_hop: Some(NextHop::Ethernet { gateway: MacAddress::default(), own: MacAddress::default() }),
             dhcp: DhcpAnswers::Unwanted,
+            probed: std::sync::Arc::default(),
         }
+    }
+
+    fn chosen(uplinks: &[Uplink]) -> Option<UplinkId> {
+        choose(uplinks, &Load::default(), Demand::Little)
     }
 
     #[test]
     fn flows_spread_by_weight() {
         let (uplinks, load) = ([uplink(0, 1), uplink(1, 2), uplink(2, 5)], Load::default());
         for _ in 0..80 {
-            load.add(choose(&uplinks, &load).unwrap());
+            load.add(choose(&uplinks, &load, Demand::Little).unwrap());
         }
         assert_eq!([0, 1, 2].map(|id| load.flows(UplinkId(id))), [10, 20, 50]);
+    }
+
+    #[test]
+    fn transfer_goes_where_it_gets_most() {
+        let (uplinks, load) = ([uplink(0, 5), uplink(1, 20), uplink(2, 20)], Load::default());
+        let mut begin = || {
+            let id = choose(&uplinks, &load, Demand::Transfer).unwrap();
+            load.add(id);
+            load.begin_transfer(id);
+            id.0
+        };
+        // 5 Mbit/s alone are as good as a quarter of 20.
+        let first: Vec<_> = std::iter::repeat_with(&mut begin).take(8).collect();
+        assert_eq!(first, [1, 2, 1, 2, 1, 2, 0, 1]);
+        load.end_transfer(UplinkId(2));
+        assert_eq!(choose(&uplinks, &load, Demand::Transfer), Some(UplinkId(2)));
     }
 
     #[test]
@@ -122,10 +215,27 @@ mod tests {
         let mut uplinks = [uplink(0, 9), uplink(1, 1), uplink(2, 9)];
         uplinks[0].availability = Availability::NoCarrier;
         uplinks[2].next_hop = None;
-        assert_eq!(choose(&uplinks, &Load::default()), Some(UplinkId(1)));
-        assert_eq!(choose_other(&uplinks, &Load::default(), UplinkId(1)), None);
-        assert_eq!(choose_other(&uplinks, &Load::default(), UplinkId(0)), Some(UplinkId(1)));
+        assert_eq!(chosen(&uplinks), Some(UplinkId(1)));
+        let other = |avoided| choose_other(&uplinks, &Load::default(), Demand::Little, UplinkId(avoided));
+        assert_eq!((other(0), other(1)), (Some(UplinkId(1)), None));
         uplinks[1].external = None;
-        assert_eq!(choose(&uplinks, &Load::default()), None);
+        assert_eq!(chosen(&uplinks), None);
+    }
+
+    #[test]
+    fn line_in_doubt_is_chosen_only_while_there_is_none_better() {
+        let mut uplinks = [uplink(0, 9), uplink(1, 9), uplink(2, 1)];
+        uplinks[0].availability = Availability::Lame;
+        uplinks[1].availability = Availability::Testing;
+        let eligible = |uplinks: &[Uplink]| [0, 1, 2].map(|id| is_eligible(uplinks, UplinkId(id)));
+        assert_eq!((chosen(&uplinks), eligible(&uplinks)), (Some(UplinkId(2)), [false, false, true]));
+        uplinks[2].availability = Availability::Down;
+        assert_eq!((chosen(&uplinks), eligible(&uplinks)), (Some(UplinkId(1)), [false, true, false]));
+        let other = choose_other(&uplinks, &Load::default(), Demand::Little, UplinkId(2));
+        assert_eq!(other, None, "nothing is left for a line in doubt");
+        uplinks[1].availability = Availability::NoCarrier;
+        assert_eq!((chosen(&uplinks), eligible(&uplinks)), (Some(UplinkId(0)), [true, false, false]));
+        uplinks[0].external = None;
+        assert_eq!((chosen(&uplinks), eligible(&uplinks)), (None, [false; 3]));
     }
 }

@@ -133,6 +133,17 @@ impl Pool {
         }
     }
 
+    /// Takes in what is known of every line beforehand, in the order of their ids: some may be new, or others than before.
+    pub fn handle_members(&mut self, now: Timestamp, members: impl IntoIterator<Item = Member>) {
+        for (at, member) in members.into_iter().enumerate() {
+            match self.lines.get_mut(at) {
+                Some(line) => line.member = member,
+                None => self.lines.push(Line { member, condition: Condition::Lost, duty: Duty::Serves, end_at: None }),
+            }
+        }
+        self.assign(now);
+    }
+
     /// What a line does.
     #[must_use]
     pub fn duty(&self, uplink: UplinkId) -> Duty {

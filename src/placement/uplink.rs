@@ -173,6 +173,8 @@ pub struct Uplink {
     pub next_hop: Option<NextHop>,
     /// What becomes of DHCP messages that come by it.
     pub dhcp: DhcpAnswers,
+    /// Hosts whose packets to the router's own probe ports are the daemon's; empty: nobody's are.
+    pub probed: Arc<[Ipv4Addr]>,
 }
 
 /// How packets reach the hosts of a LAN.
@@ -226,6 +228,7 @@ impl Snapshot {
         like_other.generation = other.generation;
         for (uplink, theirs) in like_other.uplinks.iter_mut().zip(&other.uplinks) {
             uplink.dhcp = theirs.dhcp;
+            uplink.probed = Arc::clone(&theirs.probed);
         }
         like_other == *other
     }
@@ -253,6 +256,7 @@ mod tests {
             weight: NonZeroU32::MIN,
             next_hop: None,
             dhcp,
+            probed: Arc::default(),
         };
         let (first, second) = (Ipv4Addr::new(100, 64, 7, 9), Ipv4Addr::new(100, 64, 7, 10));
         let snapshot = |uplinks| Snapshot { uplinks, ..Snapshot::default() };

@@ -54,6 +54,7 @@ fn snapshot() -> Snapshot {
             weight: NonZeroU32::MIN,
             next_hop: Some(NextHop::Ethernet { gateway: MacAddress(FAR_MAC), own: MacAddress(NEAR_MAC) }),
             dhcp: DhcpAnswers::Unwanted,
+            probed: std::sync::Arc::default(),
         }],
         lans: vec![Some(lan(LanId::TUN, LanLink::Tun)), Some(lan(LAN, LanLink::Ethernet(MacAddress(NEAR_MAC))))],
         kernel_networks: vec!["10.0.0.0/24".parse().unwrap()],

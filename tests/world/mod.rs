@@ -85,6 +85,7 @@ pub fn snapshot(uplinks: u8) -> Snapshot {
         weight: NonZeroU32::MIN,
         next_hop: Some(NextHop::Ethernet { gateway: GATEWAY, own: ROUTER }),
         dhcp: DhcpAnswers::Unwanted,
+        probed: std::sync::Arc::default(),
     };
     let lan =
         |id: u8, link| Lan { id: LanId(id), interface: 1, link, address: Ipv4Addr::new(192, 168, 10, 1), mtu: 1_500 };

@@ -52,6 +52,10 @@ pub(super) fn configuration(directory: &Path, options: &LabOptions, capture: Cap
         shortcut = options.shortcut,
         capture = capture.name(),
     );
+    if !options.health_targets.is_empty() {
+        let targets: Vec<_> = options.health_targets.iter().map(|target| format!("\"{target}\"")).collect();
+        text += &format!("\n[health]\ntargets = [{}]\n", targets.join(", "));
+    }
     for (index, uplink) in options.uplinks.iter().enumerate() {
         text += &format!(
             "\n[[uplink]]\nname = \"{}\"\ninterface = \"{}\"\n{}",

@@ -103,6 +103,8 @@ pub struct LabOptions {
     pub shortcut: bool,
     /// Whether the router is told the rates of its uplinks.
     pub tell_rates: bool,
+    /// Targets by which the router tells whether its lines work; none: the usual ones, far ones of which are not here.
+    pub health_targets: Vec<String>,
 }
 
 impl LabOptions {
@@ -117,6 +119,7 @@ impl LabOptions {
             workers: None,
             shortcut: true,
             tell_rates: true,
+            health_targets: Vec::new(),
         }
     }
 }

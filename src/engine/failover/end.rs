@@ -5,7 +5,7 @@ use super::super::worker::{Context, Worker, mapping_of};
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_SHORTCUT, Tick};
 use crate::flow::{Direction, FlowId, FlowKey, FlowV4, Protocol, TcpState, Timestamp};
 use crate::nat::{Ending, Mapping};
-use crate::placement::{Snapshot, UplinkId, choose_other, is_eligible};
+use crate::placement::{Demand, Snapshot, UplinkId, choose_other, is_eligible};
 
 /// Records looked at in one call: some 0.3 ms.
 const PAGE_RECORDS: u32 = 16_384;
@@ -91,8 +91,8 @@ impl Worker {
         out: &mut Outbox,
     ) -> FailOverPage {
         let mut page = FailOverPage::default();
-        let carries = snapshot.uplink(uplink).is_some_and(is_eligible);
-        if carries || choose_other(&snapshot.uplinks, &self.load, uplink).is_none() {
+        let carries = is_eligible(&snapshot.uplinks, uplink);
+        if carries || choose_other(&snapshot.uplinks, &self.load, Demand::Little, uplink).is_none() {
             page.step = FailOverStep::Kept;
             return page;
         }
@@ -196,12 +196,11 @@ impl Worker {
         key: FlowKey,
         avoided: UplinkId,
     ) -> Option<Mapping> {
-        let is_one =
-            |mapping: &Mapping| mapping.uplink != avoided && snapshot.uplink(mapping.uplink).is_some_and(is_eligible);
+        let is_one = |mapping: &Mapping| mapping.uplink != avoided && is_eligible(&snapshot.uplinks, mapping.uplink);
         if let Some(mapping) = self.mappings.find(key.protocol, key.internal).filter(is_one) {
             return Some(mapping);
         }
-        let other = choose_other(&snapshot.uplinks, &self.load, avoided)?;
+        let other = choose_other(&snapshot.uplinks, &self.load, Demand::of(&key), avoided)?;
         self.mappings.open(key.protocol, other, key.internal)
     }
 }

@@ -8,7 +8,7 @@ use super::super::worker::{Context, Worker, mapping_of};
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_RESCUED, FLAG_RESCUED_AGAIN, Tick};
 use crate::flow::tcp::TcpState;
 use crate::flow::{FlowId, FlowV4};
-use crate::placement::{UplinkId, choose_other, is_eligible};
+use crate::placement::{Demand, UplinkId, choose_other, is_eligible};
 use crate::wire::TcpFlags;
 
 /// A SYN that comes again this much after the line was chosen is not answered there. Hosts repeat theirs after one second
@@ -30,7 +30,7 @@ impl Worker {
     fn review_syn(&mut self, context: Context<'_>, id: FlowId, flow: &FlowPacket<'_>) -> bool {
         let record = self.table.record(id);
         let uplink = UplinkId(record.body.uplink);
-        let takes_more = context.snapshot.uplink(uplink).is_some_and(is_eligible);
+        let takes_more = is_eligible(&context.snapshot.uplinks, uplink);
         let is_left_behind = match record.body.tcp.state() {
             TcpState::Aborted => true,
             TcpState::TimeWait | TcpState::Reset => !takes_more,
@@ -39,7 +39,7 @@ impl Worker {
                     self.rescue(context, id, flow);
                     return false;
                 }
-                let can = choose_other(&context.snapshot.uplinks, &self.load, uplink).is_some();
+                let can = choose_other(&context.snapshot.uplinks, &self.load, Demand::Transfer, uplink).is_some();
                 self.counters.uplink(uplink).syn_rescued.add(u64::from(can));
                 can
             }

@@ -4,6 +4,7 @@ mod failover;
 mod hostile;
 mod icmp;
 mod nat;
+mod probes;
 mod restart;
 mod session;
 mod shortcut;
@@ -108,6 +109,7 @@ fn uplink(id: u8) -> Uplink {
             own: MacAddress([2, 0, 0, 1, id, 2]),
         }),
         dhcp: DhcpAnswers::Unwanted,
+        probed: std::sync::Arc::default(),
     }
 }
 

@@ -108,3 +108,26 @@ fn line_with_another_address_loses_its_flows_and_no_others() {
         assert_eq!(again.ip().source.octets()[3], if again.uplink() == UplinkId(1) { 2 } else { 99 });
     }
 }
+
+#[test]
+fn flow_whose_port_is_the_routers_own_by_now_is_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flows");
+    let mut router = Router::with(&config_at(&path, 1));
+    router.out_one(&udp((HOST_A, 6000), (SERVER, 53), b""));
+    router.out_one(&udp((HOST_A, 6001), (SERVER, 53), b""));
+    drop(router);
+    // As an earlier version would have written it.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let record = |bytes: &[u8], port: u16| {
+        let port = port.to_ne_bytes();
+        (0..bytes.len() - 1).filter(|at| bytes[*at..at + 2] == port).collect::<Vec<_>>()
+    };
+    let places = record(&bytes, 6001);
+    assert_eq!(places.len(), 2, "the port inside, and the same outside");
+    for at in places {
+        bytes[at..at + 2].copy_from_slice(&crate::nat::ports::PROBE_PORTS.start.to_ne_bytes());
+    }
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(Router::with(&config_at(&path, 1)).workers[0].counters().flows.value(), 1);
+}

@@ -47,6 +47,7 @@ fn snapshot(lan: LanLink) -> Snapshot {
             weight: NonZeroU32::MIN,
             next_hop: Some(NextHop::Ethernet { gateway: GATEWAY_MAC, own: OWN_MAC }),
             dhcp: DhcpAnswers::Unwanted,
+            probed: std::sync::Arc::default(),
         }],
         lans: lans.into_iter().map(lan).collect(),
         kernel_networks: vec!["192.168.10.0/24".parse().unwrap()],

@@ -266,6 +266,18 @@ impl Client {
         }
     }
 
+    /// Has a lease in use extended before its time, for its line does not work: its own server is asked at first, then
+    /// every server. One that does not know the lease any more says so (NAK), and the client begins anew.
+    pub fn extend_early(&mut self, now: Timestamp) {
+        let ask = self.new_ask(now);
+        self.state = match self.state.clone() {
+            State::Bound { taken } => State::Renewing { taken, ask },
+            State::Renewing { taken, .. } | State::Rebinding { taken, .. } => State::Rebinding { taken, ask },
+            _ => return,
+        };
+        self.transmit(now);
+    }
+
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         if self.poll_timeout().is_none_or(|due| now < due) {

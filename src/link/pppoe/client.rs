@@ -136,6 +136,19 @@ impl Client {
         self.problem.as_ref()
     }
 
+    /// Whether there is a connection whose peer has answered the last of our echoes.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        matches!(&self.state, State::Running(running) if running.connection.is_some() && running.session.is_answered())
+    }
+
+    /// Ends a connection that carries nothing, and dials again. Without one that is done anyway.
+    pub fn redial(&mut self, now: Timestamp) {
+        if self.connection().is_some() {
+            self.fail(now, Failure::CarriesNothing);
+        }
+    }
+
     /// Takes in the interface's MTU, which is looked at when a session begins.
     pub fn handle_interface_mtu(&mut self, mtu: u16) {
         self.interface_mtu = mtu;

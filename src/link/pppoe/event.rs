@@ -68,6 +68,8 @@ pub enum Failure {
     EchoSilence,
     /// The peer has begun to negotiate anew.
     Renegotiated,
+    /// The session stands, and nothing that is sent through it is answered.
+    CarriesNothing,
 }
 
 /// Stages on the way to a connection.
@@ -135,6 +137,7 @@ impl fmt::Display for Failure {
             Self::SessionEnded(said) => with_words(f, "the concentrator has ended the session", said),
             Self::EchoSilence => f.write_str("the peer answers no more echoes"),
             Self::Renegotiated => f.write_str("the peer has begun anew"),
+            Self::CarriesNothing => f.write_str("nothing is answered by way of the session"),
         }
     }
 }

@@ -187,6 +187,11 @@ impl Session {
         send::<Lcp>(code::ECHO_REPLY, packet.identifier, &data, out);
     }
 
+    /// Whether the peer has answered the last echo.
+    pub(super) fn is_answered(&self) -> bool {
+        self.echo.is_some_and(|echo| echo.unanswered == 0)
+    }
+
     fn hear_echo(&mut self, packet: Packet<'_>) {
         let (own, magic) = (self.lcp.options.magic(), packet.data.first_chunk().copied().map(u32::from_be_bytes));
         // RFC 1661 section 6.4: our own number says that our question has come back.
