@@ -22,6 +22,11 @@ use crate::link::pppoe::{self, Connection};
 use crate::link::{Cause, InterfaceStatus, Line, LineEvent};
 use crate::placement::{Availability, DhcpAnswers, Duty, NextHop, Uplink, UplinkId};
 
+/// On a line that is full by users' traffic a probe now and then has no room, which is nobody's fault.
+fn tolerate_full(error: std::io::Error) -> std::io::Result<()> {
+    if FrameSender::is_full(&error) { Ok(()) } else { Err(error) }
+}
+
 /// What a frame for the daemon can change that a worker reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
@@ -161,7 +166,7 @@ impl UplinkState {
         while let Some(frame) = self.line.poll_transmit() {
             let Some(sender) = &self.sender else { continue };
             // The line asks again; a broken interface is told by an event of its own.
-            if let Err(error) = sender.send(&frame) {
+            if let Err(error) = sender.send(&frame).or_else(tolerate_full) {
                 warn!(uplink = %self.config.name, %error, "frame not sent");
             }
         }

@@ -1,12 +1,14 @@
-//! Busy flows: into the shortcut and out of it, and their records kept true. See [`super::shortcut`].
+//! Busy flows: which count as transfers ([`super::transfers`]); into the shortcut and out of it ([`super::shortcut`]), and
+//! their records kept true.
 
 use super::drop_reason::DropReason;
 use super::shortcut::{Shortcuts, Standing, directions, is_plain};
+use super::transfers::Transfers;
 use super::worker::{Context, Worker, lifetime};
 use crate::flow::direction::Direction;
-use crate::flow::record::{FLAG_REPLIED, FLAG_SHORTCUT, Tick};
-use crate::flow::{FlowId, Protocol, Timestamp};
-use crate::placement::UplinkId;
+use crate::flow::record::{FLAG_REPLIED, FLAG_SHORTCUT, FLAG_TRANSFER, Tick};
+use crate::flow::{FlowId, FlowV4, Protocol, TcpState, Timestamp};
+use crate::placement::{Demand, UplinkId};
 
 impl Worker {
     /// To be called after a packet of the flow was followed, `packets` as the wire counts: lets a flow that is busy into
@@ -106,4 +108,72 @@ impl Worker {
         }
         self.shortcuts = None;
     }
+}
+
+impl Worker {
+    /// To be called when a flow has been made.
+    pub(super) fn open_transfer(&mut self, now: Timestamp, id: FlowId) {
+        let demand = self.table.record(id).key().map(|key| Demand::of(&key));
+        if demand == Some(Demand::Transfer) {
+            self.begin_transfer(now, id);
+        }
+    }
+
+    /// To be called after a packet of the flow was followed, `packets` as the wire counts.
+    #[inline]
+    pub(super) fn review_transfer(&mut self, now: Timestamp, id: FlowId, packets: u64) {
+        let record = self.table.record(id);
+        let total = record.body.out_packets + record.body.in_packets;
+        if record.has(FLAG_TRANSFER) {
+            if is_over(record) {
+                self.end_transfer(id);
+            }
+        } else if Transfers::begins(total, packets) && !is_over(record) {
+            self.begin_transfer(now, id);
+        }
+    }
+
+    fn begin_transfer(&mut self, now: Timestamp, id: FlowId) {
+        let body = &mut self.table.record_mut(id).body;
+        if self.transfers.add(now, id, body.out_bytes + body.in_bytes) {
+            body.flags |= FLAG_TRANSFER;
+            self.load.begin_transfer(UplinkId(body.uplink));
+        }
+    }
+
+    /// The flow counts as a transfer no more; nothing happens if it did not.
+    pub(super) fn end_transfer(&mut self, id: FlowId) {
+        let record = self.table.record_mut(id);
+        if record.has(FLAG_TRANSFER) {
+            record.body.flags &= !FLAG_TRANSFER;
+            self.load.end_transfer(UplinkId(record.body.uplink));
+        }
+    }
+
+    /// Looks at the transfers that are due.
+    pub(super) fn review_transfers(&mut self, now: Timestamp) {
+        while let Some(look) = self.transfers.next_due(now) {
+            // A free record has no flags. One that is another flow's by now is looked at a time too many.
+            if !self.table.record(look.id).has(FLAG_TRANSFER) {
+                continue;
+            }
+            if self.table.record(look.id).has(FLAG_SHORTCUT) {
+                self.catch_up(look.id);
+            }
+            let body = &self.table.record(look.id).body;
+            let bytes = body.out_bytes + body.in_bytes;
+            if !look.has_moved(bytes) || !self.transfers.add(now, look.id, bytes) {
+                self.end_transfer(look.id);
+            }
+        }
+    }
+}
+
+/// Whether the two ends have said that nothing more will come.
+fn is_over(record: &FlowV4) -> bool {
+    record.body.protocol == Protocol::Tcp as u8
+        && matches!(
+            record.body.tcp.state(),
+            TcpState::Closing | TcpState::TimeWait | TcpState::Reset | TcpState::Aborted
+        )
 }

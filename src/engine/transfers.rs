@@ -11,10 +11,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::worker::Worker;
-use crate::flow::record::{FLAG_SHORTCUT, FLAG_TRANSFER};
-use crate::flow::{FlowId, FlowV4, Protocol, TcpState, Timestamp};
-use crate::placement::{Demand, UplinkId};
+use crate::flow::{FlowId, Timestamp};
 
 /// How often each is looked at: the shortcut's news are younger.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -27,10 +24,17 @@ const MOST: usize = 16_384;
 
 /// A transfer, and what it had moved at the last look.
 #[derive(Clone, Copy, Debug)]
-struct Look {
-    id: FlowId,
+pub(super) struct Look {
+    pub(super) id: FlowId,
     bytes: u64,
     next: Timestamp,
+}
+
+impl Look {
+    /// Whether a flow that has moved `bytes` by now goes on.
+    pub(super) fn has_moved(&self, bytes: u64) -> bool {
+        bytes.saturating_sub(self.bytes) >= LEAST_BYTES
+    }
 }
 
 /// The transfers of one worker, those that are due first in front.
@@ -46,12 +50,18 @@ impl Default for Transfers {
 }
 
 impl Transfers {
+    /// Whether a flow that is none and has had `packets` more, and `total` with them, is one now.
+    pub(super) fn begins(total: u64, packets: u64) -> bool {
+        total / PACKETS != total.saturating_sub(packets) / PACKETS
+    }
+
     /// When the next look is due; `None`: when a transfer has begun, not before.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         self.looks.front().map(|look| look.next)
     }
 
-    fn add(&mut self, now: Timestamp, id: FlowId, bytes: u64) -> bool {
+    /// Takes in a transfer that has moved `bytes`. Says whether there was room.
+    pub(super) fn add(&mut self, now: Timestamp, id: FlowId, bytes: u64) -> bool {
         let has_room = self.looks.len() < MOST;
         if has_room {
             self.looks.push_back(Look { id, bytes, next: now + LOOK_INTERVAL });
@@ -59,75 +69,8 @@ impl Transfers {
         has_room
     }
 
-    fn next_due(&mut self, now: Timestamp) -> Option<Look> {
+    /// Takes out the next one that is due.
+    pub(super) fn next_due(&mut self, now: Timestamp) -> Option<Look> {
         self.looks.front().is_some_and(|look| look.next <= now).then(|| self.looks.pop_front()).flatten()
     }
-}
-
-impl Worker {
-    /// To be called when a flow has been made.
-    pub(super) fn open_transfer(&mut self, now: Timestamp, id: FlowId) {
-        let demand = self.table.record(id).key().map(|key| Demand::of(&key));
-        if demand == Some(Demand::Transfer) {
-            self.begin_transfer(now, id);
-        }
-    }
-
-    /// To be called after a packet of the flow was followed, `packets` as the wire counts.
-    #[inline]
-    pub(super) fn review_transfer(&mut self, now: Timestamp, id: FlowId, packets: u64) {
-        let record = self.table.record(id);
-        let total = record.body.out_packets + record.body.in_packets;
-        if record.has(FLAG_TRANSFER) {
-            if is_over(record) {
-                self.end_transfer(id);
-            }
-        } else if total / PACKETS != total.saturating_sub(packets) / PACKETS && !is_over(record) {
-            self.begin_transfer(now, id);
-        }
-    }
-
-    fn begin_transfer(&mut self, now: Timestamp, id: FlowId) {
-        let body = &mut self.table.record_mut(id).body;
-        if self.transfers.add(now, id, body.out_bytes + body.in_bytes) {
-            body.flags |= FLAG_TRANSFER;
-            self.load.begin_transfer(UplinkId(body.uplink));
-        }
-    }
-
-    /// The flow counts as a transfer no more; nothing happens if it did not.
-    pub(super) fn end_transfer(&mut self, id: FlowId) {
-        let record = self.table.record_mut(id);
-        if record.has(FLAG_TRANSFER) {
-            record.body.flags &= !FLAG_TRANSFER;
-            self.load.end_transfer(UplinkId(record.body.uplink));
-        }
-    }
-
-    /// Looks at the transfers that are due.
-    pub(super) fn review_transfers(&mut self, now: Timestamp) {
-        while let Some(look) = self.transfers.next_due(now) {
-            // A free record has no flags. One that is another flow's by now is looked at a time too many.
-            if !self.table.record(look.id).has(FLAG_TRANSFER) {
-                continue;
-            }
-            if self.table.record(look.id).has(FLAG_SHORTCUT) {
-                self.catch_up(look.id);
-            }
-            let body = &self.table.record(look.id).body;
-            let bytes = body.out_bytes + body.in_bytes;
-            if bytes.saturating_sub(look.bytes) < LEAST_BYTES || !self.transfers.add(now, look.id, bytes) {
-                self.end_transfer(look.id);
-            }
-        }
-    }
-}
-
-/// Whether the two ends have said that nothing more will come.
-fn is_over(record: &FlowV4) -> bool {
-    record.body.protocol == Protocol::Tcp as u8
-        && matches!(
-            record.body.tcp.state(),
-            TcpState::Closing | TcpState::TimeWait | TcpState::Reset | TcpState::Aborted
-        )
 }

@@ -17,6 +17,12 @@ impl FrameSender {
         PacketSocket::open_sender(interface_index).map(Self)
     }
 
+    /// Whether a frame was not sent because the interface's queue is full: it is lost as on a wire.
+    #[must_use]
+    pub fn is_full(error: &io::Error) -> bool {
+        matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::EAGAIN))
+    }
+
     /// Sends a frame, Ethernet header first, without waiting.
     ///
     /// # Errors

@@ -443,7 +443,8 @@ impl Client {
 
     /// What is due in a lease's life from T1 on.
     fn extend(&mut self, now: Timestamp, taken: Taken) {
-        let Some([_, rebind, end]) = taken.times() else { return };
+        // A lease without end is extended only because its line is lame.
+        let Some([_, rebind, end]) = taken.times() else { return self.transmit(now) };
         if now >= end {
             self.end_lease(LeaseEnd::Expired);
             self.select(now);

@@ -497,6 +497,44 @@ fn lease_without_end_is_never_asked_about() {
 }
 
 #[test]
+fn lease_of_a_lame_line_is_extended_early_by_its_server_then_by_any() {
+    let mut line = Line::bound();
+    line.pass(100);
+    for expected in [renew(), rebind(), rebind()] {
+        line.client.extend_early(line.now);
+        line.collect();
+        assert_eq!(line.sent(), [expected]);
+        line.pass(5);
+    }
+    line.hears(&ack(ADDRESS));
+    assert_eq!((line.events(), line.address()), (vec![ClientEvent::Extended], Some(ADDRESS)));
+    line.log.clear();
+    line.pass(490);
+    assert_eq!(line.sent(), [], "from then on as ever");
+    // A server that has lost its memory says so.
+    line.client.extend_early(line.now);
+    line.collect();
+    line.sent();
+    line.hears(&nak());
+    assert_eq!((line.address(), line.sent()), (None, vec![discover(None)]));
+}
+
+#[test]
+fn endless_lease_of_a_lame_line_is_asked_about_now_and_then() {
+    let mut line = Line::new();
+    let endless = |says: Says| says.with(51, &[255; 4]);
+    line.hears(&endless(offer(ADDRESS)));
+    line.hears(&endless(ack(ADDRESS)));
+    line.pass(100);
+    line.log.clear();
+    line.client.extend_early(line.now);
+    line.pass(150);
+    assert_eq!(line.sent(), [renew(), renew(), renew()]);
+    line.hears(&endless(ack(ADDRESS)));
+    assert_eq!((line.address(), line.client.poll_timeout()), (Some(ADDRESS), None));
+}
+
+#[test]
 fn new_facts_in_a_renewal_are_told() {
     let mut line = Line::bound();
     line.pass(500);
@@ -719,6 +757,7 @@ enum Step {
     Arp { sender: u8, request: bool },
     Stop,
     Start,
+    Extend,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -736,6 +775,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..4_u8, any::<bool>()).prop_map(|(sender, request)| Step::Arp { sender, request }),
         1 => Just(Step::Stop),
         2 => Just(Step::Start),
+        1 => Just(Step::Extend),
     ]
 }
 
@@ -766,6 +806,7 @@ proptest! {
                 }
                 Step::Stop => line.client.stop(),
                 Step::Start => line.client.start(line.now, OURS),
+                Step::Extend => line.client.extend_early(line.now),
             }
             line.collect();
             if let Some(lease) = line.client.lease() {

@@ -14,7 +14,7 @@ use crate::flow::Timestamp;
 const UNREACHED_AFTER: u32 = 10;
 const SELDOM: u64 = 16;
 /// A gateway that has answered so many pings in a row need not be asked by ARP.
-const RELIABLE_PONGS: u32 = 20;
+const RELIABLE_PONGS: u32 = 8;
 
 /// A set of targets, a bit for each.
 type Set = u16;

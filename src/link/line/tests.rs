@@ -3,6 +3,7 @@
 use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetAddress};
 
 use super::*;
+use crate::link::health::{Capacity, Probe, Settings, Wanted};
 
 const OURS: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
 const THEIRS: MacAddress = MacAddress([2, 0, 0, 0, 0, 2]);
@@ -293,4 +294,115 @@ fn pulled_cable_ends_the_asking_and_a_release_all() {
     let mut line = up();
     line.release();
     assert_eq!(line.availability(), Availability::Usable, "a static line has nothing to give back");
+}
+
+/// A line that is watched by way of a far host.
+fn watched(line: Line) -> Line {
+    let far = Wanted::Host(Probe::Ping(FAR));
+    let settings = Settings { targets: Some([Wanted::Gateway, far].into()), ..Settings::default() };
+    line.watched(Health::new(settings.into(), Capacity::default(), [5; 32]))
+}
+
+const FAR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
+
+/// Sends what the line wants sent, and has hosts for which `answers` is true answer each ping at once.
+fn answer_pings(line: &mut Line, now: Timestamp, answers: impl Fn(Ipv4Addr) -> bool) {
+    while let Some(frame) = line.poll_transmit() {
+        let (header, packet) = frame.split_at(14);
+        if header[12..] != [8, 0] || packet[9] != 1 {
+            continue;
+        }
+        assert_eq!((&header[..6], &header[6..12]), (&THEIRS.0[..], &OURS.0[..]), "to the gateway, from us");
+        let host = Ipv4Addr::new(packet[16], packet[17], packet[18], packet[19]);
+        if answers(host) {
+            let mut reply = packet.to_vec();
+            reply[12..16].copy_from_slice(&host.octets());
+            reply[16..20].copy_from_slice(&ADDRESS.octets());
+            reply[20] = 0;
+            // RFC 1624: a request's type is 8, a reply's 0.
+            let sum = u16::from_be_bytes([reply[22], reply[23]]);
+            let (sum, carry) = sum.overflowing_add(0x0800);
+            reply[22..24].copy_from_slice(&(sum + u16::from(carry)).to_be_bytes());
+            line.handle_answer(now, &reply);
+        }
+    }
+}
+
+/// Lets time pass up to `end`, with hosts that answer and a gateway that speaks ARP.
+fn live(line: &mut Line, end: u64, answers: impl Fn(Ipv4Addr) -> bool) {
+    let mut now = at(0);
+    loop {
+        answer_pings(line, now, &answers);
+        let Some(due) = line.poll_timeout().filter(|due| *due <= at(end)) else { break };
+        now = now.max(due);
+        line.handle_timeout(now);
+        line.handle_packet(now, &arp(THEIRS, GATEWAY));
+    }
+}
+
+fn changes(line: &mut Line) -> Vec<(Availability, Availability, String)> {
+    let event = |event| match event {
+        LineEvent::Changed { from, to, cause } => Some((from, to, cause.to_string())),
+        _ => None,
+    };
+    std::iter::from_fn(|| line.poll_event()).filter_map(event).collect()
+}
+
+#[test]
+fn watched_line_is_tested_then_up_then_lame_each_with_its_cause() {
+    let mut line = watched(Line::new(ADDRESS, GATEWAY));
+    line.handle_interface(at(0), RUNNING);
+    assert!(line.probed().is_empty(), "nobody is asked before there is a gateway");
+    line.handle_packet(at(10), &arp(THEIRS, GATEWAY));
+    assert_eq!((line.availability(), &line.probed()[..]), (Availability::Testing, &[GATEWAY, FAR][..]));
+    assert!(line.next_hop().is_some(), "flows that it has go on meanwhile");
+    live(&mut line, 3_000, |_| true);
+    live(&mut line, 6_000, |host| host == GATEWAY);
+    let expected = [
+        (Availability::Missing, Availability::Unresolved, "carrier found"),
+        (Availability::Unresolved, Availability::Testing, "gateway answered"),
+        (Availability::Testing, Availability::Usable, "targets answer"),
+        (Availability::Usable, Availability::Lame, "no answer from 192.0.2.53"),
+    ];
+    assert_eq!(changes(&mut line), expected.map(|(from, to, cause)| (from, to, cause.to_owned())));
+    // Without a carrier nobody is asked, and with one it is tested anew.
+    line.handle_interface(at(6_000), UNPLUGGED);
+    assert_eq!((line.poll_timeout(), line.probed().len()), (None, 0));
+    line.handle_interface(at(7_000), RUNNING);
+    line.handle_packet(at(7_010), &arp(THEIRS, GATEWAY));
+    assert_eq!(line.availability(), Availability::Testing);
+}
+
+#[test]
+fn line_down_by_hand_is_watched_beneath() {
+    let mut line = watched(Line::new(ADDRESS, GATEWAY));
+    line.handle_interface(at(0), RUNNING);
+    line.handle_packet(at(10), &arp(THEIRS, GATEWAY));
+    line.handle_admin(AdminStatus::Down);
+    live(&mut line, 3_000, |_| true);
+    changes(&mut line);
+    assert_eq!(line.availability(), Availability::Down);
+    line.handle_admin(AdminStatus::Up);
+    assert_eq!(line.availability(), Availability::Usable);
+    line.handle_admin(AdminStatus::Down);
+    live(&mut line, 6_000, |host| host == GATEWAY);
+    line.handle_admin(AdminStatus::Up);
+    let silent = changes(&mut line);
+    assert_eq!(silent.last().map(|(_, to, cause)| (*to, &cause[..])), Some((Availability::Lame, "put back by hand")));
+}
+
+#[test]
+fn lame_line_asks_for_its_lease_and_its_gateway_anew() {
+    let mut line = watched(Line::with_dhcp(Client::new([3; 32], None)));
+    line.handle_interface(at(0), RUNNING);
+    hear(&mut line, 0, 2, GATEWAY);
+    hear(&mut line, 0, 5, GATEWAY);
+    pass(&mut line, 400);
+    line.handle_packet(at(410), &arp(THEIRS, GATEWAY));
+    live(&mut line, 3_000, |_| true);
+    assert!(!line.dhcp().unwrap().expects_answer());
+    live(&mut line, 10_000, |host| host == GATEWAY);
+    assert_eq!(line.availability(), Availability::Lame);
+    assert!(line.dhcp().unwrap().expects_answer(), "its lease is to be extended");
+    assert!(std::iter::from_fn(|| line.poll_event()).any(|event| event == LineEvent::Redialled));
 }
