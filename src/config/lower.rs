@@ -225,13 +225,17 @@ fn weigh(uplinks: &mut [Uplink], given: &[Option<i64>]) {
 fn uplink(section: &Section<'_, '_>) -> Result<Uplink, Mistake> {
     let name = section.required("name", "\"dsl1\"", values::uplink_name)?;
     let interface = interface::read(section)?;
-    let is_static = section.required("kind", "\"static\"", kind)? == Kind::Static;
+    let kind = section.required("kind", "\"static\"", kind)?;
     for key in ["username", "password_file", "service"] {
         section.optional(key, |value| {
             Err::<(), _>(Mistake::new(value.span(), "this is for kind = \"pppoe\"", "take the line out of this uplink"))
         })?;
     }
-    let kind = if is_static { static_addresses(section)? } else { no_addresses(section)? };
+    let kind = match kind {
+        Kind::Static => static_addresses(section)?,
+        Kind::Dhcp => no_addresses(section)?,
+        Kind::Adopted => kernels_address(section)?,
+    };
     Ok(Uplink {
         name,
         interface,
@@ -280,6 +284,15 @@ fn no_addresses(section: &Section<'_, '_>) -> Result<UplinkKind, Mistake> {
     Ok(UplinkKind::Dhcp)
 }
 
+/// Refuses an address in an uplink whose address is the kernel's, and reads its gateway.
+fn kernels_address(section: &Section<'_, '_>) -> Result<UplinkKind, Mistake> {
+    section.optional("address", |value| {
+        let right = "take the line out, for the kernel has the address, or write kind = \"static\"";
+        Err::<(), _>(Mistake::new(value.span(), "this is for kind = \"static\"", right))
+    })?;
+    Ok(UplinkKind::Adopted { gateway: section.optional("gateway", values::host_address)? })
+}
+
 fn role(value: &Value<'_>) -> Result<Role, Mistake> {
     values::word(value, &[("balanced", Role::Balanced), ("isolated", Role::Isolated), ("standby", Role::Standby)])
 }
@@ -289,14 +302,19 @@ fn role(value: &Value<'_>) -> Result<Role, Mistake> {
 enum Kind {
     Static,
     Dhcp,
+    Adopted,
 }
 
 fn kind(value: &Value<'_>) -> Result<Kind, Mistake> {
-    let words =
-        [("static", Ok(Kind::Static)), ("dhcp", Ok(Kind::Dhcp)), ("pppoe", Err("pppoe")), ("adopted", Err("adopted"))];
+    let words = [
+        ("static", Ok(Kind::Static)),
+        ("dhcp", Ok(Kind::Dhcp)),
+        ("pppoe", Err("pppoe")),
+        ("adopted", Ok(Kind::Adopted)),
+    ];
     values::word(value, &words)?.map_err(|kind| {
         let wrong = format!("this version cannot do \"{kind}\"");
-        Mistake::new(value.span(), wrong, "\"static\", with `address` and `gateway`, or \"dhcp\"")
+        Mistake::new(value.span(), wrong, "\"static\", with `address` and `gateway`, \"dhcp\" or \"adopted\"")
     })
 }
 

@@ -169,6 +169,11 @@ pub enum UplinkKind {
     },
     /// From the provider's DHCP server.
     Dhcp,
+    /// From the kernel, which has the address for itself too.
+    Adopted {
+        /// Who takes our packets; `None`: as the kernel's default route says.
+        gateway: Option<Ipv4Addr>,
+    },
 }
 
 impl UplinkKind {
@@ -178,6 +183,7 @@ impl UplinkKind {
         match self {
             Self::Static { .. } => "static",
             Self::Dhcp => "dhcp",
+            Self::Adopted { .. } => "adopted",
         }
     }
 
@@ -186,7 +192,7 @@ impl UplinkKind {
     pub fn static_address(self) -> Option<Ipv4Addr> {
         match self {
             Self::Static { address, .. } => Some(address.addr()),
-            Self::Dhcp => None,
+            Self::Dhcp | Self::Adopted { .. } => None,
         }
     }
 }

@@ -46,7 +46,7 @@ pub struct UplinkReport {
     pub name: String,
     /// Its interface.
     pub interface: String,
-    /// `static` or `dhcp`.
+    /// `static`, `dhcp` or `adopted`.
     pub kind: String,
     /// `up`, `connecting`, `no-carrier`, `missing`, or `down`: taken down by hand.
     pub state: String,

@@ -15,7 +15,7 @@ use crate::flow::tcp::TcpTracker;
 use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
 use crate::nat::Mapping;
 use crate::nat::ports::DHCP_CLIENT_PORT;
-use crate::placement::{DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
+use crate::placement::{AddressOwner, DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::ETHERTYPE_ARP;
 use crate::wire::icmp::ErrorKind;
 use crate::wire::{AddressField, MacAddress, PacketBuffer};
@@ -48,7 +48,14 @@ impl Worker {
                 Some(ports) => (protocol, ports, None),
                 None => return Verdict::Drop(DropReason::FragmentDropped),
             },
-            Content::IcmpError => return self.inbound_error(context, uplink_id, parsed, packet),
+            Content::IcmpError => {
+                let verdict = self.inbound_error(context, uplink_id, parsed, packet);
+                return if is_strange(&verdict) {
+                    unasked(context.snapshot, uplink_id, &parsed.content)
+                } else {
+                    verdict
+                };
+            }
         };
         if let Err(owner) = self.check_owner(ports.destination) {
             return Verdict::Handoff(owner);
@@ -167,10 +174,21 @@ fn addressed(snapshot: &Snapshot, uplink: UplinkId, destination: Ipv4Addr) -> Op
 /// an answer, and be for an address that the uplink has not yet.
 fn unasked(snapshot: &Snapshot, uplink: UplinkId, content: &Content) -> Verdict {
     let is_dhcp = matches!(content, Content::Flow { protocol: Protocol::Udp, ports, .. } if ports.destination == DHCP_CLIENT_PORT);
-    if is_dhcp && snapshot.uplink(uplink).is_some_and(|uplink| uplink.dhcp == DhcpAnswers::Awaited) {
+    let line = snapshot.uplink(uplink);
+    if is_dhcp && line.is_some_and(|line| line.dhcp == DhcpAnswers::Awaited) {
         return Verdict::Daemon(uplink);
     }
-    Verdict::Drop(DropReason::NoMapping)
+    let reason = match (line.map(|line| line.owner), content) {
+        (Some(AddressOwner::Kernel), _) => DropReason::KernelsOwn,
+        (_, Content::IcmpError) => DropReason::IcmpNoFlow,
+        _ => DropReason::NoMapping,
+    };
+    Verdict::Drop(reason)
+}
+
+/// Whether an ICMP error was about no flow of ours.
+fn is_strange(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Drop(DropReason::IcmpNoFlow))
 }
 
 /// The LAN-side port that a host is behind, and its Ethernet address there.

@@ -23,6 +23,7 @@ pub(super) fn write_lan_header(packet: &mut PacketBuffer, lan: &Lan, host: MacAd
 pub(super) fn write_uplink_header(packet: &mut PacketBuffer, uplink: &Uplink) -> bool {
     match uplink.next_hop {
         Some(NextHop::Ethernet { gateway, own }) => packet.set_link_header(&ethernet_header(gateway, own)),
+        Some(NextHop::Bare) => packet.set_link_header(&[]),
         None => return false,
     }
     true

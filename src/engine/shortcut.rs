@@ -23,7 +23,7 @@ use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND};
 use crate::flow::tcp::Windows;
 use crate::flow::{FlowId, FlowV4, Protocol, Timestamp};
-use crate::placement::{Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
+use crate::placement::{AddressOwner, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::{ETHERNET_LENGTH, ETHERTYPE_IPV4};
 use table::{Action, CHANGES_PORT, COUNTS_HOP, Key, LEAVES_BY_TUN, Place, Seen, ShortcutTable};
 
@@ -296,7 +296,11 @@ struct Leave {
 
 impl Leave {
     fn by_uplink(uplink: &Uplink) -> Option<Self> {
-        let NextHop::Ethernet { gateway, own } = uplink.next_hop?;
+        // On an address that the kernel has too, the programs at the interface only say whose a packet is.
+        let NextHop::Ethernet { gateway, own } = uplink.next_hop.filter(|_| uplink.owner == AddressOwner::Router)?
+        else {
+            return None;
+        };
         Some(Self { egress: uplink.interface?, flags: 0, redirection: 0, link_header: link_header(gateway.0, own.0) })
     }
 

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use ipnet::Ipv4Net;
 
+use super::adopted::{self, LinkHeader, Share};
 use super::batch::{BatchLimit, MOST};
 use super::guard;
 use super::shortcut::Shortcut;
@@ -26,6 +27,9 @@ const RING_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct PacketPort {
     socket: PacketSocket,
+    /// What packets leave by, if not by that socket: where there is no link header.
+    sender: Option<PacketSocket>,
+    link_length: usize,
     ring: Option<ReceiveRing>,
     incoming: Messages,
     outgoing: Messages,
@@ -39,6 +43,23 @@ pub struct PacketPort {
 /// When there is no such interface, it is down, or without `CAP_NET_RAW`, `CAP_NET_ADMIN` and `CAP_BPF`.
 pub fn open_uplink(interface_index: u32, workers: u8, shortcut: Option<&Shortcut>) -> io::Result<Vec<PacketPort>> {
     open(interface_index, workers, Side::Uplink, &guard::uplink_filter(shortcut)?)
+}
+
+/// Opens a port for each worker on an interface whose address the kernel has too, in the order of the workers. They take what
+/// is for `share`.
+///
+/// # Errors
+/// As [`open_uplink`].
+pub fn open_adopted(interface_index: u32, workers: u8, share: &Share) -> io::Result<Vec<PacketPort>> {
+    let mut ports = open(interface_index, workers, Side::Uplink, &adopted::filter(share)?)?;
+    if share.link == LinkHeader::None {
+        let deaf = guard::deaf_filter()?;
+        for port in &mut ports {
+            port.sender = Some(PacketSocket::open_bare_sender(interface_index, &deaf)?);
+            port.link_length = 0;
+        }
+    }
+    Ok(ports)
 }
 
 /// Opens a port for each worker on a LAN interface, in the order of the workers. They take what [`guard::lan_guard`] with the
@@ -80,7 +101,8 @@ fn open(interface_index: u32, workers: u8, side: Side, filter: &Program) -> io::
 impl PacketPort {
     fn new(socket: PacketSocket, ring: Option<ReceiveRing>) -> Self {
         let limit = BatchLimit::default();
-        Self { socket, ring, incoming: Messages::new(MOST), outgoing: Messages::new(MOST), limit }
+        let (incoming, outgoing) = (Messages::new(MOST), Messages::new(MOST));
+        Self { socket, sender: None, link_length: ETHERNET_LENGTH, ring, incoming, outgoing, limit }
     }
 
     /// Receives a batch into buffers of `pool`, onto the end of `batch`. Returns whether more is likely waiting.
@@ -101,7 +123,8 @@ impl PacketPort {
         // Without a ring everything is there, else at most what has become of the socket.
         let (start, asked) = (batch.len(), self.limit.packets());
         batch.extend(std::iter::repeat_with(|| pool.take()).take(asked));
-        let areas = batch[start..].iter_mut().map(|buffer| buffer.receive_area(ETHERNET_LENGTH));
+        let link_length = self.link_length;
+        let areas = batch[start..].iter_mut().map(|buffer| buffer.receive_area(link_length));
         let result = self.incoming.receive(&self.socket, areas);
         let received = *result.as_ref().unwrap_or(&0);
         batch.drain(start + received..).for_each(|buffer| pool.give(buffer));
@@ -181,7 +204,7 @@ impl PacketPort {
         for index in 0..received {
             let datagram = self.incoming.received(index);
             bytes += datagram.length;
-            let reason = match batch[at].received(datagram.length, ETHERNET_LENGTH) {
+            let reason = match batch[at].received(datagram.length, self.link_length) {
                 Ok(()) if !datagram.truncated => {
                     at += 1;
                     continue;
@@ -200,7 +223,7 @@ impl PacketPort {
         let mut at = 0;
         while at < packets.len() {
             let frames = packets[at..].iter_mut().take(MOST).map(PacketBuffer::frame_to_send);
-            match self.outgoing.send(&self.socket, frames) {
+            match self.outgoing.send(self.sender.as_ref().unwrap_or(&self.socket), frames) {
                 Ok(sent) => at += sent.max(1),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {

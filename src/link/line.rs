@@ -5,6 +5,9 @@
 //! as that has a lease with this address and gateway. Without a carrier both are stopped, so that a line that comes back
 //! is announced and resolved anew. Every change of [`Availability`] is an event that says why.
 //!
+//! A line whose address is the kernel's is told what the kernel has, and starts a [`Neighbor`] that only asks, or none where
+//! there is no link header and so nobody to ask.
+//!
 //! A person can take a line down by hand. All of this goes on beneath, so that the flows that it has live on and it is of
 //! use at once when it is put back; but it is [`Availability::Down`], whatever becomes of it, and silent about that.
 //!
@@ -57,6 +60,10 @@ pub enum Cause {
     GatewayAnswered,
     /// The gateway answers no more.
     GatewaySilent,
+    /// The kernel has given the interface an address and a gateway, or others.
+    AddressFound,
+    /// The kernel has taken the interface's address or gateway away.
+    AddressLost,
     /// The lease is over.
     LeaseEnded,
     /// The lease has another gateway.
@@ -77,6 +84,8 @@ impl fmt::Display for Cause {
             Self::MacChanged => "interface changed its Ethernet address",
             Self::GatewayAnswered => "gateway answered",
             Self::GatewaySilent => "gateway silent",
+            Self::AddressFound => "address found",
+            Self::AddressLost => "address lost",
             Self::LeaseEnded => "lease ended",
             Self::LeaseChanged => "lease changed",
             Self::TakenDown => "taken down by hand",
@@ -133,6 +142,17 @@ pub struct Line {
 enum Addressing {
     Static(Ends),
     Dhcp(Box<Client>),
+    /// The kernel's, as far as it has one.
+    Adopted(Option<Ends>, Attachment),
+}
+
+/// How packets get from an interface to the far end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// By Ethernet: the gateway is one of many.
+    Ethernet,
+    /// Without link header: there is one far end.
+    Bare,
 }
 
 #[derive(Debug)]
@@ -158,6 +178,12 @@ impl Line {
         Self::with(Addressing::Dhcp(Box::new(client)))
     }
 
+    /// A line whose address is the kernel's, which nobody knows yet.
+    #[must_use]
+    pub fn adopted() -> Self {
+        Self::with(Addressing::Adopted(None, Attachment::Ethernet))
+    }
+
     fn with(addressing: Addressing) -> Self {
         Self { addressing, admin: AdminStatus::Up, state: State::Missing, events: VecDeque::new() }
     }
@@ -180,6 +206,7 @@ impl Line {
         match &self.addressing {
             Addressing::Static(ends) => Some(*ends),
             Addressing::Dhcp(client) => ends_of(client),
+            Addressing::Adopted(ends, _) => *ends,
         }
     }
 
@@ -187,7 +214,7 @@ impl Line {
     #[must_use]
     pub fn dhcp(&self) -> Option<&Client> {
         match &self.addressing {
-            Addressing::Static(_) => None,
+            Addressing::Static(_) | Addressing::Adopted(..) => None,
             Addressing::Dhcp(client) => Some(client),
         }
     }
@@ -208,6 +235,9 @@ impl Line {
     #[must_use]
     pub fn next_hop(&self) -> Option<NextHop> {
         match &self.state {
+            State::Running { .. } if matches!(self.addressing, Addressing::Adopted(Some(_), Attachment::Bare)) => {
+                Some(NextHop::Bare)
+            }
             State::Running { mac, neighbor } => {
                 let gateway = neighbor.as_ref().and_then(Neighbor::gateway_mac)?;
                 Some(NextHop::Ethernet { gateway, own: *mac })
@@ -240,6 +270,20 @@ impl Line {
             client.stop();
         }
         self.report_change(from, cause);
+    }
+
+    /// Takes in what the kernel has on the interface of a line whose address is the kernel's.
+    pub fn handle_kernel_address(&mut self, now: Timestamp, ends: Option<Ends>, attachment: Attachment) {
+        let from = self.availability();
+        let Addressing::Adopted(known, by) = &mut self.addressing else { return };
+        if (*known, *by) == (ends, attachment) {
+            return;
+        }
+        (*known, *by) = (ends, attachment);
+        if let State::Running { mac, .. } = self.state {
+            self.state = self.run(now, mac);
+        }
+        self.report_change(from, if ends.is_some() { Cause::AddressFound } else { Cause::AddressLost });
     }
 
     /// Takes in what people want of the line.
@@ -335,6 +379,10 @@ impl Line {
                 client.start(now, mac);
                 None
             }
+            Addressing::Adopted(Some(ends), Attachment::Ethernet) => {
+                Some(Neighbor::asking(now, mac, ends.address, ends.gateway))
+            }
+            Addressing::Adopted(..) => None,
         };
         State::Running { mac, neighbor }
     }

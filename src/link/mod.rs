@@ -8,5 +8,5 @@ pub mod line;
 pub mod neighbor;
 
 pub use arp::ArpFrame;
-pub use line::{AdminStatus, Cause, Ends, InterfaceStatus, Line, LineEvent};
+pub use line::{AdminStatus, Attachment, Cause, Ends, InterfaceStatus, Line, LineEvent};
 pub use neighbor::{Neighbor, NeighborEvent};

@@ -56,7 +56,7 @@ pub fn choose(uplinks: &[Uplink], load: &Load) -> Option<UplinkId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::placement::uplink::{DhcpAnswers, NextHop};
+    use crate::placement::uplink::{AddressOwner, DhcpAnswers, NextHop};
     use crate::wire::MacAddress;
     use std::net::Ipv4Addr;
     use std::num::NonZeroU32;
@@ -72,6 +72,7 @@ mod tests {
             weight: NonZeroU32::new(weight).unwrap(),
             next_hop: Some(NextHop::Ethernet { gateway: MacAddress::default(), own: MacAddress::default() }),
             dhcp: DhcpAnswers::Unwanted,
+            owner: AddressOwner::Router,
         }
     }
 

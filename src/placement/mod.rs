@@ -5,6 +5,6 @@ pub mod uplink;
 
 pub use choose::{Load, choose, is_eligible};
 pub use uplink::{
-    Availability, DhcpAnswers, Lan, LanId, LanLink, MAX_LANS, MAX_UPLINKS, NextHop, Snapshot, Uplink, UplinkId,
-    WorkerId, owner_of_port,
+    AddressOwner, Availability, DhcpAnswers, Lan, LanId, LanLink, MAX_LANS, MAX_UPLINKS, NextHop, Snapshot, Uplink,
+    UplinkId, WorkerId, owner_of_port,
 };

@@ -119,6 +119,8 @@ pub enum NextHop {
         /// Ours.
         own: MacAddress,
     },
+    /// As they are: the interface has no link header and one far end.
+    Bare,
 }
 
 impl NextHop {
@@ -127,6 +129,7 @@ impl NextHop {
     pub const fn gateway(self) -> Option<MacAddress> {
         match self {
             Self::Ethernet { gateway, .. } => Some(gateway),
+            Self::Bare => None,
         }
     }
 }
@@ -139,6 +142,16 @@ pub enum DhcpAnswers {
     Unwanted,
     /// The daemon waits for one.
     Awaited,
+}
+
+/// Whose an uplink's address is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressOwner {
+    /// Ours alone: whatever comes to it is ours.
+    #[default]
+    Router,
+    /// The kernel's. We have some of its ports, and what is not for those is none of our business.
+    Kernel,
 }
 
 /// One internet line, as the packet path needs it.
@@ -162,6 +175,8 @@ pub struct Uplink {
     pub next_hop: Option<NextHop>,
     /// What becomes of DHCP messages that come by it.
     pub dhcp: DhcpAnswers,
+    /// Whose the address is.
+    pub owner: AddressOwner,
 }
 
 /// How packets reach the hosts of a LAN.
@@ -242,6 +257,7 @@ mod tests {
             weight: NonZeroU32::MIN,
             next_hop: None,
             dhcp,
+            owner: AddressOwner::Router,
         };
         let (first, second) = (Ipv4Addr::new(100, 64, 7, 9), Ipv4Addr::new(100, 64, 7, 10));
         let snapshot = |uplinks| Snapshot { uplinks, ..Snapshot::default() };

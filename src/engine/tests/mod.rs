@@ -14,7 +14,9 @@ use etherparse::PacketBuilder;
 
 use super::*;
 use crate::flow::Timestamp;
-use crate::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
+use crate::placement::{
+    AddressOwner, Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId,
+};
 use crate::wire::{Ipv4, MacAddress, PacketBuffer, Tcp, Udp, VnetHeader};
 
 const HOST_A: Ipv4Addr = Ipv4Addr::new(192, 168, 10, 20);
@@ -105,6 +107,7 @@ fn uplink(id: u8) -> Uplink {
             own: MacAddress([2, 0, 0, 1, id, 2]),
         }),
         dhcp: DhcpAnswers::Unwanted,
+        owner: AddressOwner::Router,
     }
 }
 
