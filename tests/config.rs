@@ -393,8 +393,6 @@ fn bad_words_and_what_this_version_cannot_do_are_refused() {
         &["`capture`", "this version cannot", "`packet`"],
     );
     assert_refused(&with("\"static\"", "\"statik\""), 7, &["`kind`", "`static`, `dhcp`, `pppoe` or `adopted`"]);
-    let adopted = ["`kind`", "this version cannot", "adopted", "\"static\"", "\"pppoe\""];
-    assert_refused(&with("\"static\"", "\"adopted\""), 7, &adopted);
     assert_refused(&format!("{LEAST}role = \"spare\"\n"), 10, &["`role`", "`balanced`, `isolated` or `standby`"]);
     assert_refused(&format!("{LEAST}username = \"me\"\n"), 10, &["`username`", "pppoe"]);
     let dhcp = with("\"static\"", "\"dhcp\"");
@@ -643,4 +641,15 @@ fn uplink_names_its_interface_in_one_of_three_ways() {
     let same = format!("{first}\n[[uplink]]\n{}", second("mac = \"02:00:5e:10:00:01\""));
     assert_refused(&same, 13, &["`mac`", "the interface of uplink \"dsl1\""]);
     parse(&format!("{first}\n[[uplink]]\n{}", second("mac = \"02:00:5e:10:00:02\""))).unwrap();
+}
+
+#[test]
+fn uplink_whose_address_is_the_kernels_has_at_most_a_gateway() {
+    let least = LEAST.replace("\"static\"", "\"adopted\"");
+    assert_refused(&least, 8, &["`address`", "kind = \"static\"", "the kernel has the address"]);
+    let config = parse(&least.replace("address = \"10.77.1.2/24\"\n", "")).unwrap();
+    assert_eq!(config.uplinks[0].kind, UplinkKind::Adopted { gateway: Some("10.77.1.1".parse().unwrap()) });
+    let bare = least.lines().filter(|line| !line.starts_with("address") && !line.starts_with("gateway"));
+    let config = parse(&bare.collect::<Vec<_>>().join("\n")).unwrap();
+    assert_eq!(config.uplinks[0].kind, UplinkKind::Adopted { gateway: None });
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use potato::engine::{self, EngineConfig, Outbox, Settings, UplinkIdentity, Worker};
 use potato::flow::{Protocol, Timestamp};
 use potato::placement::{
-    Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId, owner_of_port,
+    AddressOwner, Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId, owner_of_port,
 };
 use potato::wire::ipv4::NewHeader;
 use potato::wire::{MacAddress, PacketBuffer};
@@ -47,6 +47,7 @@ fn snapshot() -> Snapshot {
         next_hop: Some(NextHop::Ethernet { gateway: MacAddress::default(), own: MacAddress::default() }),
         dhcp: DhcpAnswers::Unwanted,
         probed: std::sync::Arc::default(),
+        owner: AddressOwner::Router,
     };
     let lan = Lan { id: LanId::TUN, interface: 1, link: LanLink::Tun, address: Ipv4Addr::new(10, 0, 0, 1), mtu: 1500 };
     Snapshot {

@@ -247,7 +247,7 @@ fn uplink(
     if kind != Kind::Pppoe {
         refuse(section, &pppoe::KEYS, "this is for kind = \"pppoe\"", "take the line out of this uplink")?;
     }
-    if kind != Kind::Static {
+    if matches!(kind, Kind::Dhcp | Kind::Pppoe) {
         let right = "take the line out, for the provider gives it, or write kind = \"static\"";
         refuse(section, &["address", "gateway"], "this is for kind = \"static\"", right)?;
     }
@@ -255,6 +255,7 @@ fn uplink(
         Kind::Static => static_addresses(section)?,
         Kind::Dhcp => UplinkKind::Dhcp,
         Kind::Pppoe => pppoe::login(section, read_password)?,
+        Kind::Adopted => kernels_address(section)?,
     };
     let role = section.optional("role", role)?.unwrap_or(Role::Balanced);
     let tariff = section.optional("metered", failover::tariff)?.unwrap_or(Tariff::Flat);
@@ -306,6 +307,13 @@ fn refuse(section: &Section<'_, '_>, keys: &[&str], wrong: &str, right: &str) ->
     Ok(())
 }
 
+/// Refuses an address in an uplink whose address is the kernel's, and reads its gateway.
+fn kernels_address(section: &Section<'_, '_>) -> Result<UplinkKind, Mistake> {
+    let right = "take the line out, for the kernel has the address, or write kind = \"static\"";
+    refuse(section, &["address"], "this is for kind = \"static\"", right)?;
+    Ok(UplinkKind::Adopted { gateway: section.optional("gateway", values::host_address)? })
+}
+
 fn role(value: &Value<'_>) -> Result<Role, Mistake> {
     values::word(value, &[("balanced", Role::Balanced), ("isolated", Role::Isolated), ("standby", Role::Standby)])
 }
@@ -316,19 +324,12 @@ enum Kind {
     Static,
     Dhcp,
     Pppoe,
+    Adopted,
 }
 
 fn kind(value: &Value<'_>) -> Result<Kind, Mistake> {
-    let words = [
-        ("static", Ok(Kind::Static)),
-        ("dhcp", Ok(Kind::Dhcp)),
-        ("pppoe", Ok(Kind::Pppoe)),
-        ("adopted", Err("adopted")),
-    ];
-    values::word(value, &words)?.map_err(|kind| {
-        let wrong = format!("this version cannot do \"{kind}\"");
-        Mistake::new(value.span(), wrong, "\"static\", with `address` and `gateway`, \"dhcp\" or \"pppoe\"")
-    })
+    let words = [("static", Kind::Static), ("dhcp", Kind::Dhcp), ("pppoe", Kind::Pppoe), ("adopted", Kind::Adopted)];
+    values::word(value, &words)
 }
 
 /// Refuses what `line` may not share with the LAN or with the uplinks `before` it.

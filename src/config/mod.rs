@@ -189,6 +189,11 @@ pub enum UplinkKind {
     Dhcp,
     /// From the provider's concentrator, in a PPPoE session.
     Pppoe(Box<Login>),
+    /// From the kernel, which has the address for itself too.
+    Adopted {
+        /// Who takes our packets; `None`: as the kernel's default route says.
+        gateway: Option<Ipv4Addr>,
+    },
 }
 
 /// What a PPPoE session needs.
@@ -208,6 +213,7 @@ impl UplinkKind {
             Self::Static { .. } => "static",
             Self::Dhcp => "dhcp",
             Self::Pppoe(_) => "pppoe",
+            Self::Adopted { .. } => "adopted",
         }
     }
 
@@ -216,7 +222,7 @@ impl UplinkKind {
     pub fn static_address(&self) -> Option<Ipv4Addr> {
         match self {
             Self::Static { address, .. } => Some(address.addr()),
-            Self::Dhcp | Self::Pppoe(_) => None,
+            Self::Dhcp | Self::Pppoe(_) | Self::Adopted { .. } => None,
         }
     }
 }

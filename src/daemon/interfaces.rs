@@ -78,8 +78,7 @@ impl Router<'_> {
         }
         if let Some(known) = &known {
             self.workers.detach_uplink(uplink.id);
-            uplink.sender = None;
-            uplink.prepared = false;
+            uplink.close();
             uplink.departure = Departure::of(known, uplink.path.as_deref(), there);
             // Told to the line even if the new one comes at once: its gateway is to be asked for again.
             uplink.update_line(now());

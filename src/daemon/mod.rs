@@ -9,6 +9,7 @@
 //! goes, and the journal puts the machine back as it was.
 
 mod admin_file;
+mod adopted;
 mod control;
 mod departure;
 mod endings;

@@ -13,6 +13,7 @@ use super::place::Place;
 use super::uplink::{LineSeeds, UplinkState};
 use super::{DaemonError, engine};
 use crate::config::{self, UplinkName};
+use crate::host::ports;
 use crate::link::health;
 use crate::placement::UplinkId;
 
@@ -28,7 +29,7 @@ pub(super) struct Surroundings<'r> {
 /// An uplink in a place, whose interface nobody has seen yet. `flows_address` is what its flows of an earlier run have.
 ///
 /// # Errors
-/// When the system has no random bytes.
+/// When the system has no random bytes, or the kernel leaves us no ports of an address that it has itself.
 pub(super) fn uplink_in(
     place: UplinkId,
     uplink: &config::Uplink,
@@ -39,7 +40,12 @@ pub(super) fn uplink_in(
     let lease_file = LeaseFile::open(state_dir, &uplink.name);
     let taken_down_by = admin_file.remembered(uplink.name.as_str()).map(str::to_owned);
     let seeds = LineSeeds { client: engine::seed()?, probes: engine::seed()?, health: Arc::clone(health) };
-    Ok(UplinkState::new(place, uplink.clone(), flows_address, seeds, taken_down_by, lease_file, history.clone()))
+    let mut state =
+        UplinkState::new(place, uplink.clone(), flows_address, seeds, taken_down_by, lease_file, history.clone());
+    if state.is_adopted() {
+        state.ports = ports::left_by_kernel()?;
+    }
+    Ok(state)
 }
 
 /// The uplink of this name.

@@ -149,7 +149,7 @@ impl Router<'_> {
                 return false;
             }
         };
-        self.workers.take_in_uplink(id).await;
+        self.workers.take_in_uplink(id, &state.ports).await;
         self.addresses.set_uplink(id, Some(&engine::identity(uplink)));
         match vacant {
             Some(at) => self.uplinks[at] = state,

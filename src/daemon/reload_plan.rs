@@ -109,6 +109,8 @@ fn kind(uplink: &Uplink) -> String {
         UplinkKind::Static { address, gateway } => format!("{address} by {gateway}"),
         UplinkKind::Pppoe(login) => format!("pppoe as {}", login.account.username),
         UplinkKind::Dhcp => "dhcp".to_owned(),
+        UplinkKind::Adopted { gateway: Some(gateway) } => format!("adopted by {gateway}"),
+        UplinkKind::Adopted { gateway: None } => "adopted".to_owned(),
     }
 }
 

@@ -46,7 +46,7 @@ pub struct UplinkReport {
     pub name: String,
     /// Its interface.
     pub interface: String,
-    /// `static`, `dhcp` or `pppoe`.
+    /// `static`, `dhcp`, `pppoe` or `adopted`.
     pub kind: String,
     /// `up`, `standby` (works, and a better line works, too), `testing`, `lame`, `connecting`, `no-carrier`, `missing`, or
     /// `down`: taken down by hand.

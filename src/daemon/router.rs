@@ -139,6 +139,9 @@ impl<'h> Router<'h> {
             let surroundings = Surroundings { state_dir, health, admin_file: &admin_file, history: &history };
             uplinks.push(places::uplink_in(id, uplink, addresses.of(id), surroundings)?);
         }
+        for uplink in uplinks.iter().filter(|uplink| uplink.is_adopted()) {
+            workers.take_in_uplink(uplink.id, &uplink.ports).await;
+        }
         let lans = (1..).zip(&config.lan.interfaces).map(|(id, name)| LanState::new(LanId(id), name.clone()));
         let mut router = Router {
             path: path.to_owned(),

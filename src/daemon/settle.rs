@@ -43,6 +43,9 @@ impl Router<'_> {
     async fn settle_uplink(&mut self, index: usize) -> Result<(), DaemonError> {
         let uplink = &mut self.uplinks[index];
         let Some(interface) = uplink.interface.clone() else { return Ok(()) };
+        if uplink.is_adopted() {
+            return self.settle_adopted(index).await;
+        }
         if !uplink.prepared {
             if !interface.is_ethernet() {
                 return Err(DaemonError::UplinkNotEthernet { interface: interface.name });
@@ -134,6 +137,7 @@ impl Router<'_> {
             lan.address_missed = address.is_none();
             (lan.address, lan.networks) = (address, networks);
         }
+        self.settle_adopted_lines().await?;
         let networks = self.host.kernel_networks().await?;
         let changed = networks != self.kernel_networks;
         self.kernel_networks = networks;
@@ -170,7 +174,8 @@ impl Router<'_> {
     }
 }
 
-fn log(warnings: &[HostWarning]) {
+/// Tells what of the machine is not quite as it should be.
+pub(super) fn log(warnings: &[HostWarning]) {
     for warning in warnings {
         warn!(%warning, "machine is not quite as it should be");
     }

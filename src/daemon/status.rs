@@ -102,7 +102,10 @@ pub(super) fn uplink(
         kind: uplink.config.kind.name().to_owned(),
         state: uplink.availability().name().to_owned(),
         address: uplink.addresses().map(|(address, _)| address.to_string()),
-        gateway: uplink.addresses().map(|(_, gateway)| gateway.to_string()),
+        gateway: uplink
+            .addresses()
+            .filter(|(_, gateway)| !gateway.is_unspecified())
+            .map(|(_, gateway)| gateway.to_string()),
         gateway_mac: uplink.line.next_hop().and_then(NextHop::gateway).map(|mac| mac.to_string()),
         problem: uplink.problem(),
         taken_down_by: uplink.taken_down_by.clone(),

@@ -14,13 +14,15 @@ use super::notable;
 use super::place::Place;
 use crate::config::{self, UplinkKind};
 use crate::flow::Timestamp;
-use crate::host::Interface;
-use crate::io::{FrameSender, Framing};
+use crate::host::{Interface, KernelLine};
+use crate::io::{FrameSender, Framing, Share};
 use crate::link::dhcp::{Client, ClientEvent, Lease};
 use crate::link::health::{self, Health};
 use crate::link::pppoe::{self, Connection};
-use crate::link::{Cause, InterfaceStatus, Line, LineEvent};
-use crate::placement::{Availability, DhcpAnswers, Duty, NextHop, Uplink, UplinkId};
+use crate::link::{Attachment, Cause, Ends, InterfaceStatus, Line, LineEvent};
+use crate::nat::PortBounds;
+use crate::placement::{AddressOwner, Availability, DhcpAnswers, Duty, NextHop, Uplink, UplinkId};
+use crate::wire::MacAddress;
 
 /// On a line that is full by users' traffic a probe now and then has no room, which is nobody's fault.
 fn tolerate_full(error: std::io::Error) -> std::io::Result<()> {
@@ -63,6 +65,12 @@ pub(super) struct UplinkState {
     pub(super) departure: Departure,
     /// Whether the machine is prepared for it.
     pub(super) prepared: bool,
+    /// What the kernel has on the interface of a line whose address is the kernel's.
+    pub(super) kernel_line: KernelLine,
+    /// What of that address our sockets take, while they are open.
+    pub(super) share: Option<Share>,
+    /// The external ports that its flows may have.
+    pub(super) ports: PortBounds,
     /// Our own way to send there; the workers have sockets of theirs as long.
     pub(super) sender: Option<FrameSender>,
     /// The address that its flows have, and the only one that the packet path is given; `None`: it has no flows.
@@ -98,6 +106,7 @@ impl UplinkState {
                 (Line::with_pppoe(pppoe::Client::new(seeds.client, login.account.clone())), None)
             }
             UplinkKind::Dhcp => (Line::with_dhcp(Client::new(seeds.client, lease_file.remembered())), Some(lease_file)),
+            UplinkKind::Adopted { .. } => (Line::adopted(), None),
         };
         let line = line.watched(Health::new(seeds.health, capacity(&config), seeds.probes));
         let line = match &taken_down_by {
@@ -116,6 +125,9 @@ impl UplinkState {
             path: None,
             departure: Departure::Removed,
             prepared: false,
+            kernel_line: KernelLine::default(),
+            share: None,
+            ports: PortBounds::all(),
             sender: None,
             flows_address,
             taken_down_by,
@@ -131,7 +143,7 @@ impl UplinkState {
     pub(super) fn framing(&self) -> Framing {
         match self.config.kind {
             UplinkKind::Pppoe(_) => Framing::Pppoe,
-            UplinkKind::Static { .. } | UplinkKind::Dhcp => Framing::Ethernet,
+            UplinkKind::Static { .. } | UplinkKind::Dhcp | UplinkKind::Adopted { .. } => Framing::Ethernet,
         }
     }
 
@@ -139,7 +151,8 @@ impl UplinkState {
     pub(super) fn vacate(&mut self) -> Option<Interface> {
         self.line.release();
         self.pump();
-        (self.place, self.sender, self.flows_address, self.prepared) = (Place::Vacant, None, None, false);
+        (self.place, self.flows_address) = (Place::Vacant, None);
+        self.close();
         self.interface.take()
     }
 
@@ -151,14 +164,45 @@ impl UplinkState {
         }
     }
 
+    /// Closes what is open on the interface, for that is its no more.
+    pub(super) fn close(&mut self) {
+        (self.sender, self.share, self.prepared, self.kernel_line) = (None, None, false, KernelLine::default());
+    }
+
+    /// Whether its address is the kernel's.
+    pub(super) fn is_adopted(&self) -> bool {
+        matches!(self.config.kind, UplinkKind::Adopted { .. })
+    }
+
+    /// What the kernel has for such a line: its address, and who takes our packets. Where there is no link header, nobody need
+    /// be named.
+    fn kernel_ends(&self) -> (Option<Ends>, Attachment) {
+        let attachment = match &self.interface {
+            Some(interface) if !interface.is_ethernet() => Attachment::Bare,
+            _ => Attachment::Ethernet,
+        };
+        let UplinkKind::Adopted { gateway } = self.config.kind else { return (None, attachment) };
+        let nobody = (attachment == Attachment::Bare).then_some(Ipv4Addr::UNSPECIFIED);
+        let gateway = gateway.or(self.kernel_line.gateway).or(nobody);
+        let ends = self.kernel_line.network.zip(gateway);
+        (ends.map(|(network, gateway)| Ends { address: network.addr(), gateway }), attachment)
+    }
+
     /// Tells the line how its interface is.
     pub(super) fn update_line(&mut self, now: Timestamp) {
         let status = self.interface.as_ref().and_then(|interface| {
-            let running = interface.up && interface.carrier && self.sender.is_some();
-            interface.mac.map(|mac| InterfaceStatus { mac, running })
+            let has_address = !self.is_adopted() || self.kernel_line.network.is_some();
+            let running = interface.up && interface.carrier && (self.sender.is_some() || !has_address);
+            // Where the kernel has the address, a link without Ethernet will do.
+            let mac = interface.mac.or_else(|| self.is_adopted().then(MacAddress::default));
+            mac.map(|mac| InterfaceStatus { mac, running })
         });
         self.line.handle_interface_mtu(self.interface_mtu());
         self.line.handle_interface(now, status);
+        if self.is_adopted() {
+            let (ends, attachment) = self.kernel_ends();
+            self.line.handle_kernel_address(now, ends, attachment);
+        }
     }
 
     /// Sends what the line wants sent, and logs what has happened to it.
@@ -189,6 +233,7 @@ impl UplinkState {
         match &self.config.kind {
             UplinkKind::Static { address, gateway } => Some((*address, *gateway)),
             UplinkKind::Pppoe(_) => self.line.ends().map(|ends| (ends.address.into(), ends.gateway)),
+            UplinkKind::Adopted { .. } => self.kernel_line.network.zip(self.line.ends().map(|ends| ends.gateway)),
             UplinkKind::Dhcp => self.line.dhcp().and_then(Client::lease).map(|lease| (lease.network, lease.gateway)),
         }
     }
@@ -355,6 +400,7 @@ impl UplinkState {
             mtu: self.interface_mtu().min(line_mtu),
             weight: self.config.weight,
             next_hop: self.line.next_hop(),
+            owner: if self.is_adopted() { AddressOwner::Kernel } else { AddressOwner::Router },
             dhcp: if awaits { DhcpAnswers::Awaited } else { DhcpAnswers::Unwanted },
             probed: self.line.probed(),
         }

@@ -94,11 +94,12 @@ pub struct UplinkCounters {
 }
 
 impl UplinkCounters {
-    /// Starts all of them at zero: another uplink has the place. Only the owning worker may call it.
+    /// Starts again at zero, for another uplink has the place; flows go on counting themselves. Only the owning worker may
+    /// call it.
     pub fn reset(&self) {
-        let Self { out_packets, out_bytes, in_packets, in_bytes, flows, drops, .. } = self;
+        let Self { out_packets, out_bytes, in_packets, in_bytes, flows: _, drops, .. } = self;
         let Self { flows_reset, flows_told, syn_rescued, flows_moved, .. } = self;
-        let traffic = [out_packets, out_bytes, in_packets, in_bytes, flows];
+        let traffic = [out_packets, out_bytes, in_packets, in_bytes];
         let failed_over = [flows_reset, flows_told, syn_rescued, flows_moved];
         traffic.into_iter().chain(failed_over).chain(&drops.0).for_each(Counter::reset);
     }

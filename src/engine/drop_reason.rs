@@ -70,6 +70,8 @@ drop_reasons! {
     TableFull = "table_full",
     /// From the internet to an address or port that nobody has opened.
     NoMapping = "no_mapping",
+    /// From the internet to an address that the kernel has too, and not about a flow of ours: the kernel handles it.
+    KernelsOwn = "kernels_own",
     /// From the internet to an open port, from somebody whom the filter does not let in.
     Filtered = "filtered",
     /// A TCP packet that belongs to no connection and cannot open one.

@@ -15,7 +15,7 @@ use crate::flow::tcp::TcpTracker;
 use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
 use crate::nat::Mapping;
 use crate::nat::ports::{DHCP_CLIENT_PORT, PROBE_PORTS};
-use crate::placement::{DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
+use crate::placement::{AddressOwner, DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::ETHERTYPE_ARP;
 use crate::wire::icmp::ErrorKind;
 use crate::wire::{AddressField, MacAddress, PacketBuffer};
@@ -48,7 +48,10 @@ impl Worker {
                 Some(ports) => (protocol, ports, None),
                 None => return Verdict::Drop(DropReason::FragmentDropped),
             },
-            Content::IcmpError => return self.inbound_error(context, uplink_id, parsed, packet),
+            Content::IcmpError => {
+                let verdict = self.inbound_error(context, uplink_id, parsed, packet);
+                return if is_strange(&verdict) { self.unasked(context, uplink_id, parsed) } else { verdict };
+            }
         };
         if let Err(owner) = self.check_owner(ports.destination) {
             return Verdict::Handoff(owner);
@@ -136,15 +139,19 @@ impl Worker {
     /// What becomes of a packet that no host has asked for: it may answer the daemon's DHCP client, as long as that waits
     /// for an answer, and be for an address that the uplink has not yet; or a probe of the daemon's.
     fn unasked(&mut self, context: Context<'_>, uplink: UplinkId, parsed: &Parsed) -> Verdict {
-        let Content::Flow { protocol, ports, .. } = parsed.content else {
-            return Verdict::Drop(DropReason::NoMapping);
+        let line = context.snapshot.uplink(uplink);
+        let reason = match (line.map(|line| line.owner), &parsed.content) {
+            (Some(AddressOwner::Kernel), _) => DropReason::KernelsOwn,
+            (_, Content::IcmpError) => DropReason::IcmpNoFlow,
+            _ => DropReason::NoMapping,
         };
-        let awaits = context.snapshot.uplink(uplink).map(|uplink| uplink.dhcp);
+        let Content::Flow { protocol, ports, .. } = parsed.content else { return Verdict::Drop(reason) };
+        let awaits = line.map(|line| line.dhcp);
         if protocol == Protocol::Udp && ports.destination == DHCP_CLIENT_PORT && awaits == Some(DhcpAnswers::Awaited) {
             return Verdict::Daemon(uplink);
         }
         let answer = (ports.destination, parsed.ip.source);
-        self.probe_answer(context, uplink, answer).unwrap_or(Verdict::Drop(DropReason::NoMapping))
+        self.probe_answer(context, uplink, answer).unwrap_or(Verdict::Drop(reason))
     }
 
     /// The daemon's verdict for what `remote` says of one of our own `port`s, if it is a probe's and that host is probed.
@@ -198,6 +205,11 @@ impl Worker {
 fn addressed(snapshot: &Snapshot, uplink: UplinkId, destination: Ipv4Addr) -> Option<(&Uplink, Ipv4Addr)> {
     let uplink = snapshot.uplink(uplink)?;
     (uplink.external == Some(destination)).then_some((uplink, destination))
+}
+
+/// Whether an ICMP error was about no flow of ours.
+fn is_strange(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Drop(DropReason::IcmpNoFlow))
 }
 
 /// The LAN-side port that a host is behind, and its Ethernet address there.

@@ -27,6 +27,7 @@ pub(super) fn write_uplink_header(packet: &mut PacketBuffer, uplink: &Uplink) ->
             let header = pppoe::session_header((concentrator, own), session, packet.length());
             packet.set_link_header(&header);
         }
+        Some(NextHop::Bare) => packet.set_link_header(&[]),
         None => return false,
     }
     true

@@ -50,7 +50,7 @@ pub(super) fn open(snapshot: &Snapshot, uplink: UplinkId, packet: &mut PacketBuf
         Some(NextHop::Pppoe { concentrator, session, .. }) => {
             read.session == session.number() && packet.link_source() == concentrator
         }
-        Some(NextHop::Ethernet { .. }) | None => false,
+        Some(NextHop::Ethernet { .. } | NextHop::Bare) | None => false,
     };
     if !is_ours {
         return Opened::Drop(DropReason::ForeignSession);

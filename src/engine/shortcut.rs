@@ -23,7 +23,7 @@ use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND};
 use crate::flow::tcp::Windows;
 use crate::flow::{FlowId, FlowV4, Protocol, Timestamp};
-use crate::placement::{Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
+use crate::placement::{AddressOwner, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::{ETHERNET_LENGTH, ETHERTYPE_IPV4};
 use table::{Action, CHANGES_PORT, COUNTS_HOP, Key, LEAVES_BY_TUN, Place, Seen, ShortcutTable};
 
@@ -296,8 +296,11 @@ struct Leave {
 
 impl Leave {
     fn by_uplink(uplink: &Uplink) -> Option<Self> {
-        // The programs do not write PPPoE's header.
-        let NextHop::Ethernet { gateway, own } = uplink.next_hop? else { return None };
+        // The programs do not write PPPoE's header, and on an address that the kernel has too they only say whose a packet is.
+        let NextHop::Ethernet { gateway, own } = uplink.next_hop.filter(|_| uplink.owner == AddressOwner::Router)?
+        else {
+            return None;
+        };
         Some(Self { egress: uplink.interface?, flags: 0, redirection: 0, link_header: link_header(gateway.0, own.0) })
     }
 

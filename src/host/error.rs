@@ -80,6 +80,15 @@ pub enum HostError {
         /// Its name.
         name: String,
     },
+    /// The kernel wants nearly all ports for itself.
+    #[error(
+        "the kernel leaves too few ports for a line of kind = \"adopted\" (net.ipv4.ip_local_port_range is {range}): \
+         `sysctl -w net.ipv4.ip_local_port_range=\"32768 60999\"` leaves enough"
+    )]
+    FewPorts {
+        /// `net.ipv4.ip_local_port_range`.
+        range: String,
+    },
     /// The address that the router's own traffic is to use is not on the machine.
     #[error("{address} is not an address of this machine: the LAN interface must carry it (`ip address add`)")]
     NotLocal {

@@ -1,6 +1,6 @@
 //! The [`Host`]: what the daemon asks of the machine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -27,6 +27,9 @@ const TUN_QUEUE_LENGTH: u32 = 1000;
 /// kind, for every packet whose source the kernel would route elsewhere: such as the ICMP errors that we make for LAN hosts.
 const TUN_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
 
+/// The interfaces that are shared with the kernel, by number: each with its name and address, for which rules stand.
+pub(super) type Bypasses = BTreeMap<u32, (String, Ipv4Addr)>;
+
 /// How packets of a LAN interface reach the router.
 #[derive(Clone, Copy, Debug)]
 pub enum LanCapture<'a> {
@@ -48,6 +51,7 @@ pub struct Host {
     tun: Option<String>,
     /// The numbers of the interfaces that are uplinks: names change.
     uplinks: BTreeSet<u32>,
+    bypasses: Bypasses,
 }
 
 impl Host {
@@ -65,7 +69,7 @@ impl Host {
         undone.log();
         let journal = Journal::create(run_dir, undone.failed)?;
         let steps = Steps { netlink, journal };
-        Ok(Self { steps, lock, slots: None, tun: None, uplinks: BTreeSet::new() })
+        Ok(Self { steps, lock, slots: None, tun: None, uplinks: BTreeSet::new(), bypasses: Bypasses::new() })
     }
 
     /// Every interface.
@@ -135,8 +139,7 @@ impl Host {
         interface: &Interface,
         guard: BorrowedFd<'_>,
     ) -> Result<Vec<HostWarning>, HostError> {
-        let interface = self.current(interface).await?;
-        self.uplinks.insert(interface.index);
+        let interface = self.take_uplink(interface).await?;
         self.steps.guard(&interface, guard).await?;
         let mut warnings = self.steps.disable_ipv6(&interface).await?;
         self.steps.set_sysctl(&interface, Family::Ipv4, "forwarding", "0")?;
@@ -158,6 +161,7 @@ impl Host {
     /// the journal cannot be written.
     pub async fn release(&mut self, index: u32) -> Result<(), HostError> {
         self.uplinks.remove(&index);
+        self.remove_bypass(index).await?;
         let is_its = |entry: &Undo| entry.target().is_some_and(|target| target.index == index);
         let its: Vec<Undo> = self.steps.journal.entries().iter().filter(|entry| is_its(entry)).cloned().collect();
         let undone = undo_all(&self.steps.netlink, &its).await?;
@@ -247,6 +251,30 @@ impl Host {
         }
         lock.release();
         undone.into_result()
+    }
+
+    pub(super) fn netlink(&self) -> &Netlink {
+        &self.steps.netlink
+    }
+
+    pub(super) fn steps_mut(&mut self) -> &mut Steps {
+        &mut self.steps
+    }
+
+    pub(super) fn bypasses(&mut self) -> &mut Bypasses {
+        &mut self.bypasses
+    }
+
+    /// The priority before those that lead to the TUN device.
+    pub(super) async fn bypass_priority(&mut self) -> Result<u32, HostError> {
+        Ok(self.slots().await?.priority.saturating_sub(1))
+    }
+
+    /// The interface as it is now, an uplink from now on.
+    pub(super) async fn take_uplink(&mut self, interface: &Interface) -> Result<Interface, HostError> {
+        let interface = self.current(interface).await?;
+        self.uplinks.insert(interface.index);
+        Ok(interface)
     }
 
     async fn route(&mut self, interface: &str) -> Result<(), HostError> {

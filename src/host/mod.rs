@@ -9,6 +9,7 @@
 //! global `ip_forward`, no `conf/all`, no rule, route or filter of somebody else's. What is ours carries our protocol
 //! number (rules and routes, [`routing::PROTOCOL`]) or our handle (filters).
 
+mod adopted;
 mod cleanup;
 pub mod device;
 pub mod entry;
@@ -20,12 +21,14 @@ mod lock;
 mod machine;
 mod netlink;
 mod networks;
+pub mod ports;
 pub mod routing;
 mod steps;
 mod sysctl;
 mod traffic_filter;
 mod undo;
 
+pub use adopted::KernelLine;
 pub use cleanup::cleanup;
 pub use error::{HostError, HostWarning};
 pub use events::{HostEvent, HostEvents};

@@ -56,6 +56,41 @@ pub(super) fn addresses_of(addresses: &[Address], index: u32) -> Vec<Ipv4Net> {
     own.into_iter().filter_map(Address::ipv4).collect()
 }
 
+/// The gateway of the best default route of the main table that leads to the interface.
+pub(super) fn default_gateway(routes: &[RouteMessage], index: u32) -> Option<Ipv4Addr> {
+    let is_default = |route: &&RouteMessage| {
+        route_table(route) == u32::from(RouteHeader::RT_TABLE_MAIN)
+            && route.header.kind == RouteType::Unicast
+            && route.header.destination_prefix_length == 0
+    };
+    let metric = |route: &&RouteMessage| {
+        let priority =
+            |attribute: &_| if let RouteAttribute::Priority(value) = attribute { Some(*value) } else { None };
+        route.attributes.iter().find_map(priority).unwrap_or(0)
+    };
+    let mut routes: Vec<_> = routes.iter().filter(is_default).collect();
+    routes.sort_by_key(metric);
+    routes.into_iter().find_map(|route| gateway_by(&route.attributes, index))
+}
+
+/// The gateway among a route's attributes, if the route leads to the interface.
+fn gateway_by(attributes: &[RouteAttribute], index: u32) -> Option<Ipv4Addr> {
+    let gateway = |attributes: &[RouteAttribute]| {
+        attributes.iter().find_map(|attribute| match attribute {
+            RouteAttribute::Gateway(RouteAddress::Inet(address)) => Some(*address),
+            _ => None,
+        })
+    };
+    if attributes.contains(&RouteAttribute::Oif(index)) {
+        return gateway(attributes);
+    }
+    let hops = attributes.iter().filter_map(|attribute| match attribute {
+        RouteAttribute::MultiPath(hops) => Some(hops),
+        _ => None,
+    });
+    hops.flatten().filter(|hop| hop.interface_index == index).find_map(|hop| gateway(&hop.attributes))
+}
+
 /// Whether the machine has this address.
 pub(super) fn is_local(addresses: &[Address], address: Ipv4Addr) -> bool {
     addresses.iter().filter_map(Address::ipv4).any(|net| net.addr() == address)

@@ -127,7 +127,8 @@ fn accept_gone(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn rule_priority(rule: &RuleMessage) -> u32 {
+/// The priority of a rule.
+pub(super) fn rule_priority(rule: &RuleMessage) -> u32 {
     let priority = |attribute: &_| if let RuleAttribute::Priority(value) = attribute { Some(*value) } else { None };
     rule.attributes.iter().find_map(priority).unwrap_or(0)
 }

@@ -24,14 +24,14 @@ use crate::wire::pppoe::{ETHERTYPE_DISCOVERY, ETHERTYPE_SESSION};
 const PACKET_HOST: u32 = 0;
 const PACKET_OTHERHOST: u32 = 3;
 
-const ARP: u16 = 0x0806;
-const IPV4: u16 = 0x0800;
+pub(super) const ARP: u16 = 0x0806;
+pub(super) const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 const PPPOE: [u16; 2] = [ETHERTYPE_DISCOVERY, ETHERTYPE_SESSION];
 
 /// Results of a socket filter: bytes to keep.
-const IGNORE: i32 = 0;
-const ACCEPT: i32 = -1;
+pub(super) const IGNORE: i32 = 0;
+pub(super) const ACCEPT: i32 = -1;
 
 /// Never routed, so always the kernel's: loopback, link-local, multicast, and the rest up to broadcast, with length of
 /// prefix. (Class E, 240/4, holds the limited broadcast.)
@@ -163,7 +163,7 @@ fn finish(
     Program::load(verdicts.kind, name, &program.assemble()?)
 }
 
-fn skip_vlans(program: &mut Assembler, kernel: Label) {
+pub(super) fn skip_vlans(program: &mut Assembler, kernel: Label) {
     let untagged = program.label();
     program.load_field(Register::R7, PacketField::VlanPresent);
     program.jump_if(Register::R7, Condition::Equal, 0, untagged);

@@ -8,6 +8,7 @@ use crossbeam::queue::ArrayQueue;
 use super::ports::Port;
 use crate::engine::outbox::Ingress;
 use crate::engine::{FailOverPage, FlowFilter, FlowPage, Handoff};
+use crate::nat::ports::PortBounds;
 use crate::placement::UplinkId;
 use crate::sys::eventfd::EventFd;
 
@@ -21,8 +22,8 @@ pub(super) enum Command {
     Detach(Ingress),
     ListFlows { filter: FlowFilter, cursor: u32, reply: tokio::sync::oneshot::Sender<FlowPage> },
     ForgetFlows { uplink: UplinkId, cursor: u32, reply: tokio::sync::oneshot::Sender<Option<u32>> },
-    TakeInUplink { uplink: UplinkId, reply: tokio::sync::oneshot::Sender<()> },
     FailOver { uplink: UplinkId, cursor: u32, reply: tokio::sync::oneshot::Sender<FailOverPage> },
+    TakeInUplink { uplink: UplinkId, bounds: PortBounds, reply: tokio::sync::oneshot::Sender<()> },
     Stop,
 }
 

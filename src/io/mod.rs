@@ -4,6 +4,7 @@
 //! worker gets a packet is decided in the kernel ([`steering`]), and so is which packets are the engine's at all
 //! ([`guard`]). [`Workers`] runs the threads, and is all that the daemon sees of them.
 
+pub mod adopted;
 pub mod batch;
 pub mod frame_sender;
 pub mod guard;
@@ -17,9 +18,10 @@ pub mod tun_port;
 mod worker_thread;
 pub mod workers;
 
+pub use adopted::{LinkHeader, Share, adopted_guard};
 pub use frame_sender::FrameSender;
 pub use guard::{lan_guard, uplink_guard};
-pub use packet_port::{Framing, PacketPort, open_lan, open_uplink};
+pub use packet_port::{Framing, PacketPort, open_adopted, open_lan, open_uplink};
 pub use shortcut::Shortcut;
 pub use tun_port::{TunPort, open_tun};
 pub use workers::{FailedOver, WorkerFailure, Workers};

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use ipnet::Ipv4Net;
 
+use super::adopted::{self, LinkHeader, Share};
 use super::batch::{BatchLimit, MOST};
 use super::guard;
 use super::shortcut::Shortcut;
@@ -29,6 +30,8 @@ pub enum Framing {
     Ethernet,
     /// Headers of Ethernet, PPPoE and PPP (RFC 2516).
     Pppoe,
+    /// Nothing.
+    Bare,
 }
 
 impl Framing {
@@ -37,6 +40,7 @@ impl Framing {
         match self {
             Self::Ethernet => ETHERNET_LENGTH,
             Self::Pppoe => pppoe::LINK_LENGTH,
+            Self::Bare => 0,
         }
     }
 }
@@ -45,6 +49,8 @@ impl Framing {
 #[derive(Debug)]
 pub struct PacketPort {
     socket: PacketSocket,
+    /// What packets leave by, if not by that socket: where there is no link header.
+    sender: Option<PacketSocket>,
     framing: Framing,
     ring: Option<ReceiveRing>,
     incoming: Messages,
@@ -64,6 +70,26 @@ pub fn open_uplink(
     shortcut: Option<&Shortcut>,
 ) -> io::Result<Vec<PacketPort>> {
     open(interface_index, workers, (Side::Uplink, framing), &guard::uplink_filter(shortcut)?)
+}
+
+/// Opens a port for each worker on an interface whose address the kernel has too, in the order of the workers. They take what
+/// is for `share`.
+///
+/// # Errors
+/// As [`open_uplink`].
+pub fn open_adopted(interface_index: u32, workers: u8, share: &Share) -> io::Result<Vec<PacketPort>> {
+    let framing = match share.link {
+        LinkHeader::Ethernet => Framing::Ethernet,
+        LinkHeader::None => Framing::Bare,
+    };
+    let mut ports = open(interface_index, workers, (Side::Uplink, framing), &adopted::filter(share)?)?;
+    if framing == Framing::Bare {
+        let deaf = guard::deaf_filter()?;
+        for port in &mut ports {
+            port.sender = Some(PacketSocket::open_bare_sender(interface_index, &deaf)?);
+        }
+    }
+    Ok(ports)
 }
 
 /// Opens a port for each worker on a LAN interface, in the order of the workers. They take what [`guard::lan_guard`] with the
@@ -110,7 +136,8 @@ fn open(
 impl PacketPort {
     fn new(socket: PacketSocket, framing: Framing, ring: Option<ReceiveRing>) -> Self {
         let limit = BatchLimit::default();
-        Self { socket, framing, ring, incoming: Messages::new(MOST), outgoing: Messages::new(MOST), limit }
+        let (incoming, outgoing) = (Messages::new(MOST), Messages::new(MOST));
+        Self { socket, sender: None, framing, ring, incoming, outgoing, limit }
     }
 
     /// Receives a batch into buffers of `pool`, onto the end of `batch`. Returns whether more is likely waiting.
@@ -231,7 +258,7 @@ impl PacketPort {
         let mut at = 0;
         while at < packets.len() {
             let frames = packets[at..].iter_mut().take(MOST).map(PacketBuffer::frame_to_send);
-            match self.outgoing.send(&self.socket, frames) {
+            match self.outgoing.send(self.sender.as_ref().unwrap_or(&self.socket), frames) {
                 Ok(sent) => at += sent.max(1),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {

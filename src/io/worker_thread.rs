@@ -208,8 +208,8 @@ impl WorkerThread {
                 // Whoever told us to waits for it.
                 let _ = reply.send(self.worker.forget_flows(now(), uplink, cursor));
             }
-            Command::TakeInUplink { uplink, reply } => {
-                self.worker.take_in_uplink(uplink);
+            Command::TakeInUplink { uplink, bounds, reply } => {
+                self.worker.take_in_uplink(uplink, &bounds);
                 // Whoever told us to waits for it.
                 let _ = reply.send(());
             }

@@ -20,6 +20,7 @@ use super::tun_port::TunPort;
 use super::worker_thread::{End, WorkerThread};
 use crate::engine::outbox::Ingress;
 use crate::engine::{FailOverPage, FailOverStep, FlowFilter, FlowListing, Worker, WorkerCounters};
+use crate::nat::ports::PortBounds;
 use crate::placement::{LanId, Snapshot, UplinkId, WorkerId};
 use crate::wire::PacketBuffer;
 
@@ -170,11 +171,12 @@ impl Workers {
         }
     }
 
-    /// Makes room for an uplink in a place that nobody has. To be waited for before a snapshot with it is published.
-    pub async fn take_in_uplink(&self, uplink: UplinkId) {
+    /// Makes room for an uplink in a place that nobody has, whose external ports are to be within `bounds`. To be waited for
+    /// before a snapshot with it is published.
+    pub async fn take_in_uplink(&self, uplink: UplinkId, bounds: &PortBounds) {
         for worker in 0..self.commands.len() {
             let (reply, done) = oneshot::channel();
-            self.command(worker, Command::TakeInUplink { uplink, reply });
+            self.command(worker, Command::TakeInUplink { uplink, bounds: bounds.clone(), reply });
             // A worker that has failed takes nothing in, and is told of elsewhere.
             drop(done.await);
         }

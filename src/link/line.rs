@@ -6,6 +6,9 @@
 //! the session is the way to its gateway. Without a carrier all are stopped, so that a line that comes back
 //! is announced and resolved anew. Every change of [`Availability`] is an event that says why.
 //!
+//! A line whose address is the kernel's is told what the kernel has, and starts a [`Neighbor`] that only asks, or none where
+//! there is no link header and so nobody to ask.
+//!
 //! A person can take a line down by hand. All of this goes on beneath, so that the flows that it has live on and it is of
 //! use at once when it is put back; but it is [`Availability::Down`], whatever becomes of it, and silent about that.
 //!
@@ -63,6 +66,10 @@ pub enum Cause {
     GatewayAnswered,
     /// The gateway answers no more.
     GatewaySilent,
+    /// The kernel has given the interface an address and a gateway, or others.
+    AddressFound,
+    /// The kernel has taken the interface's address or gateway away.
+    AddressLost,
     /// The lease is over.
     LeaseEnded,
     /// The lease has another gateway.
@@ -90,6 +97,8 @@ impl fmt::Display for Cause {
             Self::MacChanged => "interface changed its Ethernet address",
             Self::GatewayAnswered => "gateway answered",
             Self::GatewaySilent => "gateway silent",
+            Self::AddressFound => "address found",
+            Self::AddressLost => "address lost",
             Self::LeaseEnded => "lease ended",
             Self::LeaseChanged => "lease changed",
             Self::SessionUp => "session up",
@@ -154,6 +163,17 @@ enum Addressing {
     Static(Ends),
     Dhcp(Box<Client>),
     Pppoe(Box<pppoe::Client>),
+    /// The kernel's, as far as it has one.
+    Adopted(Option<Ends>, Attachment),
+}
+
+/// How packets get from an interface to the far end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// By Ethernet: the gateway is one of many.
+    Ethernet,
+    /// Without link header: there is one far end.
+    Bare,
 }
 
 #[derive(Debug)]
@@ -185,6 +205,12 @@ impl Line {
         Self::with(Addressing::Pppoe(Box::new(client)))
     }
 
+    /// A line whose address is the kernel's, which nobody knows yet.
+    #[must_use]
+    pub fn adopted() -> Self {
+        Self::with(Addressing::Adopted(None, Attachment::Ethernet))
+    }
+
     fn with(addressing: Addressing) -> Self {
         Self { addressing, admin: AdminStatus::Up, state: State::Missing, health: None, events: VecDeque::new() }
     }
@@ -210,6 +236,7 @@ impl Line {
             Addressing::Pppoe(client) => {
                 client.connection().map(|connection| Ends { address: connection.address, gateway: connection.gateway })
             }
+            Addressing::Adopted(ends, _) => *ends,
         }
     }
 
@@ -218,7 +245,7 @@ impl Line {
     pub fn dhcp(&self) -> Option<&Client> {
         match &self.addressing {
             Addressing::Dhcp(client) => Some(client),
-            Addressing::Static(_) | Addressing::Pppoe(_) => None,
+            Addressing::Static(_) | Addressing::Pppoe(_) | Addressing::Adopted(..) => None,
         }
     }
 
@@ -227,7 +254,7 @@ impl Line {
     pub fn pppoe(&self) -> Option<&pppoe::Client> {
         match &self.addressing {
             Addressing::Pppoe(client) => Some(client),
-            Addressing::Static(_) | Addressing::Dhcp(_) => None,
+            Addressing::Static(_) | Addressing::Dhcp(_) | Addressing::Adopted(..) => None,
         }
     }
 
@@ -250,6 +277,9 @@ impl Line {
             State::Running { mac, .. } if let Addressing::Pppoe(client) = &self.addressing => {
                 let pppoe::Connection { concentrator, session, .. } = *client.connection()?;
                 Some(NextHop::Pppoe { concentrator, own: *mac, session })
+            }
+            State::Running { .. } if matches!(self.addressing, Addressing::Adopted(Some(_), Attachment::Bare)) => {
+                Some(NextHop::Bare)
             }
             State::Running { mac, neighbor } => {
                 let gateway = neighbor.as_ref().and_then(Neighbor::gateway_mac)?;
@@ -279,7 +309,7 @@ impl Line {
         };
         if running.is_none() {
             match &mut self.addressing {
-                Addressing::Static(_) => {}
+                Addressing::Static(_) | Addressing::Adopted(..) => {}
                 Addressing::Dhcp(client) => client.stop(),
                 Addressing::Pppoe(client) => client.stop(),
             }
@@ -293,6 +323,20 @@ impl Line {
         if let Addressing::Pppoe(client) = &mut self.addressing {
             client.handle_interface_mtu(mtu);
         }
+    }
+
+    /// Takes in what the kernel has on the interface of a line whose address is the kernel's.
+    pub fn handle_kernel_address(&mut self, now: Timestamp, ends: Option<Ends>, attachment: Attachment) {
+        let from = self.availability();
+        let Addressing::Adopted(known, by) = &mut self.addressing else { return };
+        if (*known, *by) == (ends, attachment) {
+            return;
+        }
+        (*known, *by) = (ends, attachment);
+        if let State::Running { mac, .. } = self.state {
+            self.state = self.run(now, mac);
+        }
+        self.report_change(from, if ends.is_some() { Cause::AddressFound } else { Cause::AddressLost });
     }
 
     /// Takes in what people want of the line.
@@ -310,7 +354,7 @@ impl Line {
     pub fn handle_lan_networks(&mut self, now: Timestamp, lans: &[Ipv4Net]) {
         let from = self.availability();
         match &mut self.addressing {
-            Addressing::Static(_) => return,
+            Addressing::Static(_) | Addressing::Adopted(..) => return,
             Addressing::Dhcp(client) => client.handle_lan_networks(now, lans),
             Addressing::Pppoe(client) => client.handle_lan_networks(now, lans),
         }
@@ -356,7 +400,7 @@ impl Line {
             neighbor.handle_timeout(now);
         }
         match &mut self.addressing {
-            Addressing::Static(_) => {}
+            Addressing::Static(_) | Addressing::Adopted(..) => {}
             Addressing::Dhcp(client) => client.handle_timeout(now),
             Addressing::Pppoe(client) => client.handle_timeout(now),
         }
@@ -370,7 +414,7 @@ impl Line {
     pub fn release(&mut self) {
         let State::Running { neighbor, .. } = &mut self.state else { return };
         match &mut self.addressing {
-            Addressing::Static(_) => {}
+            Addressing::Static(_) | Addressing::Adopted(..) => {}
             Addressing::Dhcp(client) => {
                 client.release();
                 *neighbor = None;
@@ -383,7 +427,7 @@ impl Line {
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         let State::Running { neighbor, .. } = &mut self.state else { return None };
         let frame = match &mut self.addressing {
-            Addressing::Static(_) => None,
+            Addressing::Static(_) | Addressing::Adopted(..) => None,
             Addressing::Dhcp(client) => client.poll_transmit(),
             Addressing::Pppoe(client) => client.poll_transmit(),
         };
@@ -399,7 +443,7 @@ impl Line {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let State::Running { neighbor, .. } = &self.state else { return None };
         let client = match &self.addressing {
-            Addressing::Static(_) => None,
+            Addressing::Static(_) | Addressing::Adopted(..) => None,
             Addressing::Dhcp(client) => client.poll_timeout(),
             Addressing::Pppoe(client) => client.poll_timeout(),
         };
@@ -423,6 +467,10 @@ impl Line {
                 client.start(now, mac);
                 None
             }
+            Addressing::Adopted(Some(ends), Attachment::Ethernet) => {
+                Some(Neighbor::asking(now, mac, ends.address, ends.gateway))
+            }
+            Addressing::Adopted(..) => None,
         };
         State::Running { mac, neighbor }
     }

@@ -71,9 +71,19 @@ enum State {
     Refreshing { mac: MacAddress, asked: u32, ask_at: Timestamp },
 }
 
+/// Whose the address on the uplink is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    /// Ours: announced, answered for and defended.
+    Ours,
+    /// The kernel's, which does all that.
+    Kernels,
+}
+
 /// ARP on one uplink.
 #[derive(Debug)]
 pub struct Neighbor {
+    claim: Claim,
     mac: MacAddress,
     address: Ipv4Addr,
     gateway: Ipv4Addr,
@@ -89,12 +99,23 @@ impl Neighbor {
     /// Starts to announce `address`, ours, at `mac`, ours, and to ask for `gateway`.
     #[must_use]
     pub fn new(now: Timestamp, mac: MacAddress, address: Ipv4Addr, gateway: Ipv4Addr) -> Self {
+        Self::claiming(Claim::Ours, now, mac, address, gateway)
+    }
+
+    /// Starts to ask for `gateway`, in the name of the kernel, whose `address` is: no more than that.
+    #[must_use]
+    pub fn asking(now: Timestamp, mac: MacAddress, address: Ipv4Addr, gateway: Ipv4Addr) -> Self {
+        Self::claiming(Claim::Kernels, now, mac, address, gateway)
+    }
+
+    fn claiming(claim: Claim, now: Timestamp, mac: MacAddress, address: Ipv4Addr, gateway: Ipv4Addr) -> Self {
         let mut neighbor = Self {
+            claim,
             mac,
             address,
             gateway,
             state: State::Resolving { asked: 0, ask_at: now },
-            announcements_left: ANNOUNCEMENTS,
+            announcements_left: if claim == Claim::Ours { ANNOUNCEMENTS } else { 0 },
             announce_at: now,
             defend_after: now,
             frames: VecDeque::new(),
@@ -132,14 +153,16 @@ impl Neighbor {
             return;
         }
         if sender == self.address {
-            self.defend(now, sender_mac);
+            if self.claim == Claim::Ours {
+                self.defend(now, sender_mac);
+            }
             return;
         }
         if sender == self.gateway {
             self.hear_gateway(now, sender_mac);
         }
         // RFC 5227 section 2.1.1: a probe, whose sender is 0.0.0.0, is answered like any request.
-        if operation == Operation::Request && target == self.address {
+        if self.claim == Claim::Ours && operation == Operation::Request && target == self.address {
             self.queue(Operation::Reply, sender_mac, sender_mac, sender);
         }
     }
@@ -474,5 +497,20 @@ mod tests {
             neighbor.handle_packet(at(5_000), &arp(ArpOperation::Request, OTHER, STRANGER, ADDRESS));
         }
         assert_eq!(sent(&mut neighbor).len(), LONGEST_QUEUE);
+    }
+
+    #[test]
+    fn guest_of_the_kernel_asks_and_says_nothing_else() {
+        let mut neighbor = Neighbor::asking(at(0), OURS, ADDRESS, GATEWAY);
+        assert_eq!(sent(&mut neighbor), [QUESTION]);
+        neighbor.handle_packet(at(10), &arp(ArpOperation::Request, OTHER, STRANGER, ADDRESS));
+        neighbor.handle_packet(at(11), &arp(ArpOperation::Request, OTHER, ADDRESS, ADDRESS));
+        assert_eq!((sent(&mut neighbor), neighbor.poll_event()), (Vec::new(), None));
+        neighbor.handle_packet(at(12), &reply(THEIRS));
+        assert_eq!(
+            (neighbor.poll_event(), neighbor.gateway_mac()),
+            (Some(NeighborEvent::Resolved(THEIRS)), Some(THEIRS))
+        );
+        assert_eq!(run(&mut neighbor, 30_012), [(30_012, UNICAST_QUESTION)]);
     }
 }

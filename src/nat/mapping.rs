@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::ports::{PortSlice, TakenPorts};
+use super::ports::{PortBounds, PortSlice, TakenPorts};
 use crate::flow::hash::HashKey;
 use crate::flow::index::SlotIndex;
 use crate::flow::record::{EndpointV4, Tick};
@@ -111,6 +111,18 @@ impl Mappings {
         self.by_internal = by_internal;
         self.slots.resize(slots, FREE);
         self.taken.resize_with(tables, || TakenPorts::new(self.slice));
+    }
+
+    /// From now on, new mappings of an uplink have ports within `bounds`. Those that it has stay.
+    pub fn set_bounds(&mut self, uplink: UplinkId, bounds: &PortBounds) {
+        for protocol in Protocol::ALL {
+            let table = Self::table(protocol, uplink);
+            let Some(taken) = self.taken.get_mut(table) else { return };
+            *taken = TakenPorts::within(self.slice, bounds);
+            let slots = &self.slots[table * self.slice.slots()..][..self.slice.slots()];
+            let live = slots.iter().enumerate().filter(|(_, slot)| slot.is_taken);
+            live.for_each(|(slot, _)| taken.take(slot));
+        }
     }
 
     fn table(protocol: Protocol, uplink: UplinkId) -> usize {

@@ -5,4 +5,4 @@ pub mod ports;
 pub mod translate;
 
 pub use mapping::{Ending, Mapping, Mappings};
-pub use ports::PortSlice;
+pub use ports::{PortBounds, PortSlice};

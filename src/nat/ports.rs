@@ -25,6 +25,58 @@ pub fn is_reserved(port: u16) -> bool {
     port == 0 || port == DHCP_CLIENT_PORT || PROBE_PORTS.contains(&port)
 }
 
+/// The external ports that may be used on an uplink: all, or those that somebody leaves us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortBounds {
+    /// First and last, in order, apart from each other.
+    ranges: Vec<(u16, u16)>,
+}
+
+impl PortBounds {
+    /// Every port.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { ranges: vec![(0, u16::MAX)] }
+    }
+
+    /// Those for which `is_ours` says so.
+    #[must_use]
+    pub fn of(is_ours: impl Fn(u16) -> bool) -> Self {
+        let mut ranges: Vec<(u16, u16)> = Vec::new();
+        for port in (0..=u16::MAX).filter(|port| is_ours(*port)) {
+            match ranges.last_mut() {
+                Some((_, last)) if last.checked_add(1) == Some(port) => *last = port,
+                _ => ranges.push((port, port)),
+            }
+        }
+        Self { ranges }
+    }
+
+    /// The ranges: first and last port of each, in order.
+    #[must_use]
+    pub fn ranges(&self) -> &[(u16, u16)] {
+        &self.ranges
+    }
+
+    /// How many ports.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ranges.iter().map(|(first, last)| usize::from(last - first) + 1).sum()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Whether a port is among them.
+    #[must_use]
+    pub fn contains(&self, port: u16) -> bool {
+        self.ranges.iter().any(|(first, last)| (*first..=*last).contains(&port))
+    }
+}
+
 /// The ports of one worker, as dense slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortSlice {
@@ -71,17 +123,31 @@ pub struct TakenPorts {
     slice: PortSlice,
     /// One bit a slot.
     taken: Vec<u64>,
+    /// `None`: all may be given. Within bounds, low and high ports are one class: there are too few to keep RFC 4787 REQ-3a.
+    bounds: Option<PortBounds>,
 }
 
 impl TakenPorts {
     /// All free, except the router's own and what does not exist.
     #[must_use]
     pub fn new(slice: PortSlice) -> Self {
-        let mut ports = Self { slice, taken: vec![0; slice.slots().div_ceil(64)] };
+        let mut ports = Self { slice, taken: vec![0; slice.slots().div_ceil(64)], bounds: None };
         for slot in 0..ports.taken.len() * 64 {
             if slice.port(slot).is_none_or(is_reserved) || slot >= slice.slots() {
                 ports.take(slot);
             }
+        }
+        ports
+    }
+
+    /// As [`Self::new`], with the ports beyond `bounds` taken for good.
+    #[must_use]
+    pub fn within(slice: PortSlice, bounds: &PortBounds) -> Self {
+        let mut ports = Self::new(slice);
+        if *bounds != PortBounds::all() {
+            ports.bounds = Some(bounds.clone());
+            let beyond = |slot: &usize| slice.port(*slot).is_some_and(|port| !bounds.contains(port));
+            (0..slice.slots()).filter(beyond).for_each(|slot| ports.take(slot));
         }
         ports
     }
@@ -95,8 +161,12 @@ impl TakenPorts {
         self.taken[slot / 64] |= 1 << (slot % 64);
     }
 
-    /// Frees a slot.
+    /// Frees a slot, unless its port is beyond the bounds.
     pub fn free(&mut self, slot: usize) {
+        let is_beyond = |bounds: &PortBounds| self.slice.port(slot).is_some_and(|port| !bounds.contains(port));
+        if self.bounds.as_ref().is_some_and(is_beyond) {
+            return;
+        }
         self.taken[slot / 64] &= !(1 << (slot % 64));
     }
 
@@ -128,6 +198,9 @@ impl TakenPorts {
 
     /// The slots of the class that `port` is of.
     fn class(&self, port: u16) -> std::ops::Range<usize> {
+        if self.bounds.is_some() {
+            return 0..self.slice.slots();
+        }
         // Pairs below port 1024 that this worker has: 512 pairs dealt out in turn.
         let pairs = 512_usize;
         let (worker, workers) = (self.slice.worker.index(), usize::from(self.slice.workers));
@@ -206,5 +279,25 @@ mod tests {
         }
         assert!(eighths.iter().all(|&count| (1_050..1_450).contains(&count)), "{eighths:?}");
         assert!(neighbours < 60, "{neighbours}");
+    }
+
+    #[test]
+    fn ports_beyond_the_bounds_are_never_given() {
+        let slice = PortSlice::new(WorkerId(0), 2);
+        let bounds = PortBounds::of(|port| (20_000..20_100).contains(&port) && port != 20_050);
+        assert_eq!((bounds.ranges(), bounds.len()), (&[(20_000, 20_049), (20_051, 20_099)][..], 99));
+        let mut ports = TakenPorts::within(slice, &bounds);
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut given = std::collections::BTreeSet::new();
+        // Low ports have no class of their own here.
+        for wanted in [20_001, 80, 50_000].into_iter().cycle().take(200) {
+            given.extend(ports.choose(wanted, &mut random).and_then(|slot| slice.port(slot)));
+        }
+        assert!(
+            given
+                .iter()
+                .copied()
+                .eq((0..=u16::MAX).filter(|port| bounds.contains(*port) && slice.slot(*port).is_some()))
+        );
     }
 }

@@ -161,7 +161,7 @@ fn least_loaded<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::placement::uplink::{DhcpAnswers, NextHop};
+    use crate::placement::uplink::{AddressOwner, DhcpAnswers, NextHop};
     use crate::wire::MacAddress;
     use std::net::Ipv4Addr;
     use std::num::NonZeroU32;
@@ -178,6 +178,7 @@ mod tests {
             next_hop: Some(NextHop::Ethernet { gateway: MacAddress::default(), own: MacAddress::default() }),
             dhcp: DhcpAnswers::Unwanted,
             probed: std::sync::Arc::default(),
+            owner: AddressOwner::Router,
         }
     }
 

@@ -7,6 +7,6 @@ pub mod uplink;
 pub use choose::{Demand, Load, choose, choose_other, is_eligible};
 pub use pool::{Condition, Duty, Ended, Member, Pool, PoolEvent, Rank};
 pub use uplink::{
-    Availability, DhcpAnswers, Lan, LanId, LanLink, MAX_LANS, MAX_UPLINKS, NextHop, Snapshot, Uplink, UplinkId,
-    WorkerId, owner_of_port,
+    AddressOwner, Availability, DhcpAnswers, Lan, LanId, LanLink, MAX_LANS, MAX_UPLINKS, NextHop, Snapshot, Uplink,
+    UplinkId, WorkerId, owner_of_port,
 };

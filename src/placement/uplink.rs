@@ -129,6 +129,8 @@ pub enum NextHop {
         /// The session.
         session: SessionId,
     },
+    /// As they are: the interface has no link header and one far end.
+    Bare,
 }
 
 impl NextHop {
@@ -138,6 +140,7 @@ impl NextHop {
         match self {
             Self::Ethernet { gateway, .. } => Some(gateway),
             Self::Pppoe { concentrator, .. } => Some(concentrator),
+            Self::Bare => None,
         }
     }
 }
@@ -150,6 +153,16 @@ pub enum DhcpAnswers {
     Unwanted,
     /// The daemon waits for one.
     Awaited,
+}
+
+/// Whose an uplink's address is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressOwner {
+    /// Ours alone: whatever comes to it is ours.
+    #[default]
+    Router,
+    /// The kernel's. We have some of its ports, and what is not for those is none of our business.
+    Kernel,
 }
 
 /// One internet line, as the packet path needs it.
@@ -175,6 +188,8 @@ pub struct Uplink {
     pub dhcp: DhcpAnswers,
     /// Hosts whose packets to the router's own probe ports are the daemon's; empty: nobody's are.
     pub probed: Arc<[Ipv4Addr]>,
+    /// Whose the address is.
+    pub owner: AddressOwner,
 }
 
 /// How packets reach the hosts of a LAN.
@@ -257,6 +272,7 @@ mod tests {
             next_hop: None,
             dhcp,
             probed: Arc::default(),
+            owner: AddressOwner::Router,
         };
         let (first, second) = (Ipv4Addr::new(100, 64, 7, 9), Ipv4Addr::new(100, 64, 7, 10));
         let snapshot = |uplinks| Snapshot { uplinks, ..Snapshot::default() };

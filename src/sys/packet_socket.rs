@@ -91,6 +91,20 @@ impl PacketSocket {
         ReceiveRing::map(self.as_fd(), bytes)
     }
 
+    /// A socket that sends IPv4 packets, each after a virtio header, by an interface without link header, and receives none.
+    /// Bound to all protocols it would leave it to the kernel to say what they are, which not every such interface can.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_bare_sender(interface_index: u32, deaf: &Program) -> io::Result<Self> {
+        let socket = Self::unbound()?;
+        socket.set_filter(deaf)?;
+        socket.set_option(libc::SOL_PACKET, libc::PACKET_VNET_HDR, 1)?;
+        socket.set_option(libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SEND_BUFFER)?;
+        socket.bind(interface_index, libc::ETH_P_IP)?;
+        Ok(socket)
+    }
+
     /// A socket that sends frames as they are, without virtio header, and receives none.
     ///
     /// # Errors

@@ -15,7 +15,9 @@ use potato::engine::worker::Settings;
 use potato::engine::{DropReason, FlowFilter, persist};
 use potato::flow::Timestamp;
 use potato::io::{FrameSender, PacketPort, Workers, open_lan};
-use potato::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
+use potato::placement::{
+    AddressOwner, Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId,
+};
 use potato::sys::clock;
 use potato::wire::{MacAddress, PacketBuffer};
 use tokio::sync::mpsc;
@@ -55,6 +57,7 @@ fn snapshot() -> Snapshot {
             next_hop: Some(NextHop::Ethernet { gateway: MacAddress(FAR_MAC), own: MacAddress(NEAR_MAC) }),
             dhcp: DhcpAnswers::Unwanted,
             probed: std::sync::Arc::default(),
+            owner: AddressOwner::Router,
         }],
         lans: vec![Some(lan(LanId::TUN, LanLink::Tun)), Some(lan(LAN, LanLink::Ethernet(MacAddress(NEAR_MAC))))],
         kernel_networks: vec!["10.0.0.0/24".parse().unwrap()],

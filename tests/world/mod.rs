@@ -17,7 +17,9 @@ use etherparse::PacketBuilder;
 use potato::engine::shortcut::table::{self, ShortcutTable};
 use potato::engine::{self, Egress, EngineConfig, Filtering, MovablePorts, Outbox, Settings, UplinkIdentity, Worker};
 use potato::flow::{Protocol, Timestamp};
-use potato::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
+use potato::placement::{
+    AddressOwner, Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId,
+};
 use potato::sys::shared_words::SharedWords;
 use potato::wire::{MacAddress, PacketBuffer, VnetHeader};
 
@@ -86,6 +88,7 @@ pub fn snapshot(uplinks: u8) -> Snapshot {
         next_hop: Some(NextHop::Ethernet { gateway: GATEWAY, own: ROUTER }),
         dhcp: DhcpAnswers::Unwanted,
         probed: std::sync::Arc::default(),
+        owner: AddressOwner::Router,
     };
     let lan =
         |id: u8, link| Lan { id: LanId(id), interface: 1, link, address: Ipv4Addr::new(192, 168, 10, 1), mtu: 1_500 };

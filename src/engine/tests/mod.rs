@@ -18,7 +18,9 @@ use etherparse::PacketBuilder;
 
 use super::*;
 use crate::flow::Timestamp;
-use crate::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
+use crate::placement::{
+    AddressOwner, Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId,
+};
 use crate::wire::{Ipv4, MacAddress, PacketBuffer, Tcp, Udp, VnetHeader};
 
 const HOST_A: Ipv4Addr = Ipv4Addr::new(192, 168, 10, 20);
@@ -110,6 +112,7 @@ fn uplink(id: u8) -> Uplink {
         }),
         dhcp: DhcpAnswers::Unwanted,
         probed: std::sync::Arc::default(),
+        owner: AddressOwner::Router,
     }
 }
 

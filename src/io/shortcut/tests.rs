@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::{self, EngineConfig, FlowFilter, FlowListing, Outbox, Settings, UplinkIdentity, Worker};
 use crate::flow::Timestamp;
-use crate::placement::{Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId};
+use crate::placement::{
+    AddressOwner, Availability, DhcpAnswers, Lan, LanId, LanLink, NextHop, Snapshot, Uplink, UplinkId,
+};
 use crate::sys::clock;
 use crate::wire::{MacAddress, PacketBuffer};
 
@@ -48,6 +50,7 @@ fn snapshot(lan: LanLink) -> Snapshot {
             next_hop: Some(NextHop::Ethernet { gateway: GATEWAY_MAC, own: OWN_MAC }),
             dhcp: DhcpAnswers::Unwanted,
             probed: std::sync::Arc::default(),
+            owner: AddressOwner::Router,
         }],
         lans: lans.into_iter().map(lan).collect(),
         kernel_networks: vec!["192.168.10.0/24".parse().unwrap()],

@@ -48,6 +48,43 @@ fn up() -> Line {
 }
 
 #[test]
+fn line_of_the_kernels_follows_what_the_kernel_has() {
+    let ends = |last| Some(Ends { address: Ipv4Addr::new(10, 77, 1, last), gateway: GATEWAY });
+    let mut line = Line::adopted();
+    line.handle_interface(at(0), RUNNING);
+    assert_eq!((line.availability(), line.poll_transmit()), (Availability::Unresolved, None));
+    while line.poll_event().is_some() {}
+    line.handle_kernel_address(at(1), ends(2), Attachment::Ethernet);
+    assert!(
+        line.poll_transmit().is_some_and(|frame| frame.len() == 42) && line.poll_transmit().is_none(),
+        "one question"
+    );
+    line.handle_packet(at(10), &arp(THEIRS, GATEWAY));
+    assert_eq!((line.availability(), line.next_hop()), (Availability::Usable, hop(THEIRS, OURS)));
+    while line.poll_event().is_some() {}
+    line.handle_kernel_address(at(20), ends(2), Attachment::Ethernet);
+    assert_eq!((line.poll_event(), line.poll_transmit()), (None, None), "no news");
+    line.handle_kernel_address(at(30), ends(9), Attachment::Ethernet);
+    let expected = changed(Availability::Usable, Availability::Unresolved, Cause::AddressFound);
+    assert_eq!((line.poll_event(), line.ends()), (expected, ends(9)));
+    line.handle_kernel_address(at(40), None, Attachment::Ethernet);
+    assert_eq!((line.ends(), line.next_hop(), line.poll_timeout()), (None, None, None));
+}
+
+#[test]
+fn line_without_link_header_has_nobody_to_ask() {
+    let mut line = Line::adopted();
+    let ends = Some(Ends { address: ADDRESS, gateway: Ipv4Addr::UNSPECIFIED });
+    line.handle_kernel_address(at(0), ends, Attachment::Bare);
+    assert_eq!(line.next_hop(), None);
+    line.handle_interface(at(1), RUNNING);
+    assert_eq!((line.availability(), line.next_hop()), (Availability::Usable, Some(NextHop::Bare)));
+    assert_eq!((line.poll_transmit(), line.poll_timeout()), (None, None));
+    line.handle_interface(at(2), UNPLUGGED);
+    assert_eq!((line.availability(), line.next_hop()), (Availability::NoCarrier, None));
+}
+
+#[test]
 fn line_comes_up_step_by_step() {
     let mut line = Line::new(ADDRESS, GATEWAY);
     assert_eq!((line.availability(), line.poll_timeout()), (Availability::Missing, None));

@@ -104,7 +104,7 @@ impl Line {
                         neighbor.ask_anew(now);
                     }
                     match &mut self.addressing {
-                        Addressing::Static(_) => {}
+                        Addressing::Static(_) | Addressing::Adopted(..) => {}
                         Addressing::Dhcp(client) => client.extend_early(now),
                         Addressing::Pppoe(client) => client.redial(now),
                     }
@@ -118,7 +118,7 @@ impl Line {
     fn vicinity(&self) -> Option<Vicinity> {
         let ends = self.ends()?;
         let name_servers = match &self.addressing {
-            Addressing::Static(_) => Vec::new(),
+            Addressing::Static(_) | Addressing::Adopted(..) => Vec::new(),
             Addressing::Dhcp(client) => client.lease().map(far_name_servers).unwrap_or_default(),
             Addressing::Pppoe(client) => {
                 client.connection().map(|connection| connection.name_servers.clone()).unwrap_or_default()
@@ -149,5 +149,6 @@ fn framed(next_hop: NextHop, packet: &[u8]) -> Vec<u8> {
         NextHop::Pppoe { concentrator, own, session } => {
             [&pppoe::session_header((concentrator, own), session, packet.len())[..], packet].concat()
         }
+        NextHop::Bare => packet.to_vec(),
     }
 }

@@ -151,6 +151,13 @@ pub enum Helper {
     Redirect = 23,
     /// `(packet, offset, to, length)`: reads from the packet.
     LoadBytes = 26,
+    /// `(packet, tuple, length of the tuple, namespace, flags)`: the TCP socket that would get the packet, or null. The tuple
+    /// is the two addresses and the two ports; namespace -1 is that of the packet.
+    FindTcpSocket = 84,
+    /// As [`Self::FindTcpSocket`], for UDP.
+    FindUdpSocket = 85,
+    /// `(socket)`: lets go of what was found.
+    ReleaseSocket = 86,
     /// `(packet, length, flags)`: makes room for a link header.
     AddLinkHeader = 43,
     /// `()`: nanoseconds since boot, as of the last tick.
