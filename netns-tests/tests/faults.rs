@@ -52,9 +52,9 @@ fn an_uplink_without_carrier_gets_no_new_flows(capture: Capture) {
         let external = seen_from(&socket, &listening, "new");
         assert_eq!(external.ip(), Ipv4Addr::new(10, 77, 2, 2));
     }
+    assert_eq!(first.end(), ErrorKind::ConnectionReset);
     world.internet().ip(&["link set isp1 up".to_owned()]).must();
     world.wait_for_state(1, "up");
-    assert_eq!(first.end(), ErrorKind::ConnectionReset);
     second.still_works();
     world.finish();
 }
