@@ -6,7 +6,7 @@ use super::super::worker::{Context, Worker, mapping_of};
 use crate::flow::record::{FLAG_INBOUND, FLAG_SHORTCUT};
 use crate::flow::{FlowId, Timestamp};
 use crate::nat::Mapping;
-use crate::placement::{Availability, Snapshot, UplinkId};
+use crate::placement::{Availability, Snapshot};
 
 impl Worker {
     /// Moves a flow to another line, if its far end bears that: it has asked for nothing itself, and its port is one of
@@ -65,7 +65,7 @@ impl Worker {
 
 /// Whether flows that a line has can use it.
 fn works(snapshot: &Snapshot, mapping: Mapping) -> bool {
-    let uplink = snapshot.uplink(UplinkId(mapping.uplink.0));
+    let uplink = snapshot.uplink(mapping.uplink);
     uplink.is_some_and(|uplink| {
         matches!(uplink.availability, Availability::Usable | Availability::Standby)
             && uplink.external.is_some()

@@ -530,3 +530,36 @@ fn forgotten_windows_are_learned_from_the_next_segment() {
         );
     }
 }
+
+#[test]
+fn connection_that_we_have_ended_lets_nothing_pass_and_tells_each_end_its_own_numbers() {
+    let mut tracker = established();
+    tracker.observe(Reply, &data(server(0), client(0), 100));
+    let mut other = tracker;
+    let numbers = tracker.abort(Original);
+    assert_eq!(
+        (numbers.sequence, numbers.newest_sequence, numbers.acknowledgement),
+        (server(0), server(100), client(0))
+    );
+    let numbers = other.abort(Reply);
+    assert_eq!(
+        (numbers.sequence, numbers.newest_sequence, numbers.acknowledgement),
+        (client(0), client(0), server(100))
+    );
+    for direction in [Original, Reply] {
+        for segment in [syn(7), syn_ack(7, 8), data(client(0), server(0), 9), fin(7, 8), reset(client(0)), ack(7, 8)] {
+            assert_eq!(tracker.observe(direction, &segment), TcpVerdict::Aborted);
+        }
+    }
+    assert_eq!((tracker.state(), tracker.windows()), (TcpState::Aborted, None));
+}
+
+#[test]
+fn only_a_repeated_syn_that_nobody_has_answered_is_one() {
+    let mut tracker = TcpTracker::open(&syn(7), false).unwrap();
+    assert!(tracker.is_unanswered_syn(&syn(7)));
+    assert!(!tracker.is_unanswered_syn(&syn(8)), "another connection's");
+    assert!(!tracker.is_unanswered_syn(&ack(7, 1)));
+    tracker.observe(Reply, &syn_ack(SERVER, 8));
+    assert!(!tracker.is_unanswered_syn(&syn(7)));
+}
