@@ -52,9 +52,16 @@ fn kernel_and_engine_share_an_ethernet_line(capture: Capture) {
     let uplink = world.uplink(1);
     assert_eq!((&uplink["kind"], &uplink["address"]), (&"adopted".into(), &"10.77.1.2/24".into()));
     assert_eq!(uplink["gateway"], "10.77.1.1");
-    // From now on no RST leaves the router that a LAN host has not sent.
+    // From now on no RST leaves the router that a LAN host has not sent, and nothing with a private source.
     let file = world.lab.directory().join("resets.pcap");
-    let resets = Capturing::start(world.internet(), "isp1", "in", "tcp[tcpflags] & tcp-rst != 0", 128, &file);
+    let resets = Capturing::start(
+        world.internet(),
+        "isp1",
+        "in",
+        "tcp[tcpflags] & tcp-rst != 0 or src net 192.168.0.0/16",
+        128,
+        &file,
+    );
     let fetch = "curl --silent --show-error --max-time 30 http://203.0.113.1/bytes/3000000 | sha256sum";
     let expected = shell(world.internet(), fetch);
     assert_eq!(shell(world.host(1), fetch), expected);
@@ -65,6 +72,9 @@ fn kernel_and_engine_share_an_ethernet_line(capture: Capture) {
     run(world.lab.router(), "ping -c 2 -i 0.05 -W 2 -I wan1 203.0.113.1");
     run(world.internet(), "ping -c 2 -i 0.05 -W 2 10.77.1.2");
     run(world.host(1), "ping -c 2 -i 0.05 -W 2 203.0.113.1");
+    // The kernel knows the way to the gateway's network; it must not send the LAN's packets there as they are.
+    let answer = world.host(1).exec("ping", &["-c", "1", "-W", "1", "10.77.1.1"]);
+    assert_eq!(answer.is_ok(), capture == Capture::Packet);
     let service = listener(world.lab.router(), Ipv4Addr::UNSPECIFIED, 8080);
     let mut far = connect(world.internet(), 0, SocketAddr::from((ADDRESS, 8080))).must();
     let (mut near, _) = service.accept().must();
@@ -99,6 +109,7 @@ fn kernel_and_engine_share_an_ethernet_line(capture: Capture) {
     assert!(run(world.lab.router(), "ip address show dev wan1").contains("10.77.1.2/24"));
     assert_eq!(run(world.lab.router(), "cat /proc/sys/net/ipv4/conf/wan1/rp_filter").trim(), "0");
     assert_eq!(run(world.lab.router(), "tc filter show dev wan1 ingress"), "");
+    assert_eq!(run(world.lab.router(), "tc filter show dev wan1 egress"), "");
 }
 
 fn an_address_that_changes_is_followed(capture: Capture) {

@@ -36,6 +36,12 @@ impl Router<'_> {
     /// When the kernel refuses something.
     pub(super) async fn settle_adopted(&mut self, at: usize) -> Result<(), DaemonError> {
         let Some(interface) = self.uplinks[at].interface.clone() else { return Ok(()) };
+        if !self.uplinks[at].prepared {
+            let failed = DaemonError::during(format!("{}: load the egress guard", interface.name));
+            let egress = io::adopted_egress_guard().map_err(failed)?;
+            log(&self.host.prepare_adopted(&interface, egress.as_fd()).await?);
+            self.uplinks[at].prepared = true;
+        }
         let line = self.host.kernel_line(&interface).await?;
         let uplink = &mut self.uplinks[at];
         uplink.kernel_line = line;
@@ -52,7 +58,7 @@ impl Router<'_> {
         let Some(share) = share else { return Ok(()) };
         let failed = |action| DaemonError::during(format!("{}: {action}", interface.name));
         let guard = io::adopted_guard(&share).map_err(failed("load the ingress guard"))?;
-        log(&self.host.prepare_adopted(&interface, share.address, guard.as_fd()).await?);
+        self.host.share_address(&interface, share.address, guard.as_fd()).await?;
         let ports = io::open_adopted(interface.index, self.worker_count, &share);
         let ports = ports.map_err(failed("open packet sockets"))?;
         let sender = match link {

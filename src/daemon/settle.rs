@@ -137,7 +137,8 @@ impl Router<'_> {
             lan.address_missed = address.is_none();
             (lan.address, lan.networks) = (address, networks);
         }
-        self.settle_adopted_lines().await?;
+        let settled = self.settle_adopted_lines().await;
+        self.survive(settled, "uplink cannot be used");
         let networks = self.host.kernel_networks().await?;
         let changed = networks != self.kernel_networks;
         self.kernel_networks = networks;

@@ -45,30 +45,43 @@ impl Host {
         Ok(KernelLine { network, gateway: networks::default_gateway(&routes, interface.index) })
     }
 
-    /// Shares an interface with the kernel, which has `address` there: `guard` (as from `io::adopted_guard`) at ingress, no
-    /// forwarding, and the rules above. Addresses, routes and IPv6 stay as they are. To be done again when the address is another.
+    /// Gets an interface ready to be shared with the kernel, whether that has an address there or not yet: `egress` (as from
+    /// `io::adopted_egress_guard`) at egress, no forwarding. Addresses, routes, IPv6 and the state of the link stay as they are.
     ///
     /// # Errors
     /// As [`Host::prepare_uplink`].
     pub async fn prepare_adopted(
         &mut self,
         interface: &Interface,
-        address: Ipv4Addr,
-        guard: BorrowedFd<'_>,
+        egress: BorrowedFd<'_>,
     ) -> Result<Vec<HostWarning>, HostError> {
         let interface = self.take_uplink(interface).await?;
-        self.steps_mut().guard(&interface, guard).await?;
+        self.steps_mut().guard_egress(&interface, egress).await?;
         self.steps_mut().set_sysctl(&interface, Family::Ipv4, "forwarding", "0")?;
         // The kernel's source check knows one default route, and there are as many as lines.
         self.steps_mut().set_sysctl(&interface, Family::Ipv4, "rp_filter", "2")?;
-        let warnings =
-            if interface.is_ethernet() { self.steps_mut().set_receive_features(&interface)? } else { Vec::new() };
+        if interface.is_ethernet() { self.steps_mut().set_receive_features(&interface) } else { Ok(Vec::new()) }
+    }
+
+    /// Shares `address`, which the kernel has on the interface: `guard` (as from `io::adopted_guard`) at ingress, and the rules
+    /// above. To be done again when the address is another.
+    ///
+    /// # Errors
+    /// As [`Host::prepare_uplink`].
+    pub async fn share_address(
+        &mut self,
+        interface: &Interface,
+        address: Ipv4Addr,
+        guard: BorrowedFd<'_>,
+    ) -> Result<(), HostError> {
+        let interface = self.take_uplink(interface).await?;
+        self.steps_mut().guard(&interface, guard).await?;
         let wanted = (interface.name.clone(), address);
         if self.bypasses().get(&interface.index) != Some(&wanted) {
             self.remove_bypass(interface.index).await?;
             self.add_bypass(interface.index, wanted).await?;
         }
-        Ok(warnings)
+        Ok(())
     }
 
     async fn add_bypass(&mut self, index: u32, bypass: (String, Ipv4Addr)) -> Result<(), HostError> {

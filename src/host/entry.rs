@@ -55,6 +55,13 @@ pub enum Undo {
         /// At this priority (`pref`), under our handle.
         priority: u16,
     },
+    /// Delete our filter at clsact egress.
+    EgressFilter {
+        /// Where.
+        target: Target,
+        /// At this priority, under our handle.
+        priority: u16,
+    },
     /// Delete the clsact qdisc, unless somebody else has come to use it.
     Clsact(Target),
     /// Delete our rule for packets from this interface.
@@ -101,6 +108,7 @@ impl Undo {
         match self {
             Self::Sysctl { target, .. } | Self::Feature { target, .. } | Self::Filter { target, .. } => Some(target),
             Self::LinkDown(target) | Self::Mtu(target, _) | Self::QueueLength(target, _) => Some(target),
+            Self::EgressFilter { target, .. } => Some(target),
             Self::Clsact(target) | Self::Ipv4Address(target, _) | Self::Ipv6Address { target, .. } => Some(target),
             Self::Rule { .. } | Self::Table(_) => None,
         }
@@ -122,6 +130,7 @@ impl fmt::Display for Undo {
             Self::QueueLength(target, length) => write!(f, "queue-length {target} {length}"),
             Self::Feature { target, feature, on } => write!(f, "feature {target} {feature} {on}"),
             Self::Filter { target, priority } => write!(f, "filter {target} {priority}"),
+            Self::EgressFilter { target, priority } => write!(f, "egress-filter {target} {priority}"),
             Self::Clsact(target) => write!(f, "clsact {target}"),
             Self::Rule { interface, priority } => write!(f, "rule {interface} {priority}"),
             Self::Table(table) => write!(f, "table {table}"),
@@ -158,6 +167,7 @@ impl FromStr for Undo {
                 Self::Feature { target: target(&mut words)?, feature: next(&mut words)?, on: next(&mut words)? }
             }
             "filter" => Self::Filter { target: target(&mut words)?, priority: next(&mut words)? },
+            "egress-filter" => Self::EgressFilter { target: target(&mut words)?, priority: next(&mut words)? },
             "clsact" => Self::Clsact(target(&mut words)?),
             "rule" => Self::Rule { interface: name(&mut words)?, priority: next(&mut words)? },
             "table" => Self::Table(next(&mut words)?),
@@ -197,6 +207,7 @@ pub(super) fn one_of_each() -> Vec<Undo> {
         Undo::QueueLength(target(), 500),
         Undo::Feature { target: target(), feature: "rx-gro".to_owned(), on: false },
         Undo::Filter { target: target(), priority: 1 },
+        Undo::EgressFilter { target: target(), priority: 1 },
         Undo::Clsact(target()),
         Undo::Rule { interface: "lan0".to_owned(), priority: 7400 },
         Undo::Table(7400),

@@ -1,7 +1,7 @@
 //! The ports that the kernel leaves to others: those of an address that it has itself are its own first.
 //!
 //! For its own connections the kernel takes ports from `ip_local_port_range`, less `ip_local_reserved_ports`; whoever reserves
-//! ports has a service in mind. A service that is there already shows in `/proc/net`. What is left from [`FIRST`] on is ours. One that comes
+//! ports has a service in mind. A service that is there already shows in `/proc/net`. What is left, from port 16384 on, is ours. One that comes
 //! later keeps what is sent to it (`io::adopted`), and should have had its port reserved.
 
 use std::fs;

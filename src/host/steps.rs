@@ -144,18 +144,34 @@ impl Steps {
 
     /// Puts a guard at the interface's ingress, or replaces the one that is there, in one step.
     pub(super) async fn guard(&mut self, interface: &Interface, program: BorrowedFd<'_>) -> Result<(), HostError> {
+        self.guard_at(interface, Hook::Ingress, program).await
+    }
+
+    /// Puts a guard at the interface's egress, or replaces the one that is there, in one step.
+    pub(super) async fn guard_egress(
+        &mut self,
+        interface: &Interface,
+        program: BorrowedFd<'_>,
+    ) -> Result<(), HostError> {
+        self.guard_at(interface, Hook::Egress, program).await
+    }
+
+    async fn guard_at(&mut self, interface: &Interface, hook: Hook, program: BorrowedFd<'_>) -> Result<(), HostError> {
         let error = |source: io::Error| match source.raw_os_error() {
             Some(libc::ENODEV) => HostError::NoInterface { name: interface.name.clone() },
-            _ => HostError::from_kernel(format!("{}: attach the ingress guard", interface.name), source),
+            _ => HostError::from_kernel(format!("{}: attach the {} guard", interface.name, hook.name()), source),
         };
         let index = interface.index;
         if traffic_filter::ingress_qdisc(&self.netlink, index).await.map_err(error)?.is_none() {
             self.journal.record(Undo::Clsact(target(interface)))?;
             traffic_filter::add_clsact(&self.netlink, index).await.map_err(error)?;
         }
-        let priority = traffic_filter::priority(&self.netlink, index, Hook::Ingress).await.map_err(error)?;
-        self.journal.record(Undo::Filter { target: target(interface), priority })?;
-        traffic_filter::attach(&self.netlink, index, Hook::Ingress, priority, program).await.map_err(error)
+        let priority = traffic_filter::priority(&self.netlink, index, hook).await.map_err(error)?;
+        self.journal.record(match hook {
+            Hook::Ingress => Undo::Filter { target: target(interface), priority },
+            Hook::Egress => Undo::EgressFilter { target: target(interface), priority },
+        })?;
+        traffic_filter::attach(&self.netlink, index, hook, priority, program).await.map_err(error)
     }
 
     /// Puts a program at the egress hook of our own TUN device. Not in the journal: it goes with the device.

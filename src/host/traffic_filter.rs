@@ -41,6 +41,14 @@ impl Hook {
         }
     }
 
+    /// As in messages.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+
     /// As people see it.
     const fn program_name(self) -> &'static str {
         match self {
@@ -139,12 +147,13 @@ pub(super) async fn attach(
     netlink.request(RouteNetlinkMessage::NewTrafficFilter(message), NLM_F_CREATE | NLM_F_REPLACE).await
 }
 
-/// Deletes our filter at the ingress hook, if it is there.
-pub(super) async fn detach(netlink: &Netlink, index: u32, priority: u16) -> io::Result<()> {
-    if !filters(netlink, index, INGRESS).await?.iter().any(|filter| filter.is_ours() && filter.priority == priority) {
+/// Deletes our filter at the hook, if it is there.
+pub(super) async fn detach(netlink: &Netlink, index: u32, hook: Hook, priority: u16) -> io::Result<()> {
+    let there = filters(netlink, index, hook.parent()).await?;
+    if !there.iter().any(|filter| filter.is_ours() && filter.priority == priority) {
         return Ok(());
     }
-    netlink.request(RouteNetlinkMessage::DelTrafficFilter(ours(index, Hook::Ingress, priority)), 0).await
+    netlink.request(RouteNetlinkMessage::DelTrafficFilter(ours(index, hook, priority)), 0).await
 }
 
 async fn filters(netlink: &Netlink, index: u32, parent: TcHandle) -> io::Result<Vec<Filter>> {

@@ -6,6 +6,7 @@ use super::entry::{Target, Undo};
 use super::error::HostError;
 use super::interface::Interface;
 use super::netlink::{LinkChange, Netlink};
+use super::traffic_filter::Hook;
 use super::{routing, sysctl, traffic_filter};
 use crate::sys::ethtool;
 
@@ -83,7 +84,12 @@ async fn undo(netlink: &Netlink, entry: &Undo, interface: Option<&Interface>) ->
             ethtool::set_feature(&interface.name, feature, *on).map_err(refused("restore an offload"))
         }
         Undo::Filter { priority, .. } => {
-            traffic_filter::detach(netlink, interface.index, *priority).await.map_err(refused("delete the guard"))
+            let detached = traffic_filter::detach(netlink, interface.index, Hook::Ingress, *priority).await;
+            detached.map_err(refused("delete the guard"))
+        }
+        Undo::EgressFilter { priority, .. } => {
+            let detached = traffic_filter::detach(netlink, interface.index, Hook::Egress, *priority).await;
+            detached.map_err(refused("delete the egress guard"))
         }
         Undo::Clsact(_) => traffic_filter::delete_unused_clsact(netlink, interface.index)
             .await
@@ -108,6 +114,7 @@ fn describe(entry: &Undo, interface: Option<&Interface>) -> String {
         Undo::QueueLength(_, length) => format!("set the transmit queue length back to {length}"),
         Undo::Feature { feature, on, .. } => format!("turned {feature} {}", if *on { "on" } else { "off" }),
         Undo::Filter { .. } => "deleted the ingress guard".to_owned(),
+        Undo::EgressFilter { .. } => "deleted the egress guard".to_owned(),
         Undo::Clsact(_) => "deleted the clsact qdisc".to_owned(),
         Undo::Rule { interface, priority } => return format!("deleted rule {priority} for iif {interface}"),
         Undo::Table(table) => return format!("emptied table {table}"),

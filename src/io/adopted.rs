@@ -9,6 +9,8 @@
 //!
 //! Later pieces of a datagram have no ports: both see them. The kernel drops them in silence, for the first piece never came.
 //!
+//! What the kernel forwards does not leave by such an interface: see [`adopted_egress_guard`].
+//!
 //! It carries nothing: there is no shortcut on such an interface.
 
 use std::io;
@@ -86,6 +88,23 @@ pub fn adopted_guard(share: &Share) -> io::Result<Program> {
     program.place(kernel);
     program.finish_with(TC_ACT_OK);
     Program::load(ProgramKind::TrafficControl, "potato_adopted", &program.assemble()?)
+}
+
+/// The guard of what leaves by the interface, to be attached at `clsact` egress with direct action: nothing that the kernel
+/// forwards. It has routes to networks on this line, and would send LAN packets there as they are, private source and all. What
+/// the engine sends, and what the machine itself does, was received nowhere.
+///
+/// # Errors
+/// Without the right to load programs.
+pub fn adopted_egress_guard() -> io::Result<Program> {
+    let mut program = Assembler::new();
+    let own = program.label();
+    program.load_field(R7, PacketField::Origin);
+    program.jump_if(R7, Equal, 0, own);
+    program.finish_with(TC_ACT_SHOT);
+    program.place(own);
+    program.finish_with(TC_ACT_OK);
+    Program::load(ProgramKind::TrafficControl, "potato_egress", &program.assemble()?)
 }
 
 /// The filter of a packet socket there.

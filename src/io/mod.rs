@@ -18,7 +18,7 @@ pub mod tun_port;
 mod worker_thread;
 pub mod workers;
 
-pub use adopted::{LinkHeader, Share, adopted_guard};
+pub use adopted::{LinkHeader, Share, adopted_egress_guard, adopted_guard};
 pub use frame_sender::FrameSender;
 pub use guard::{lan_guard, uplink_guard};
 pub use packet_port::{Framing, PacketPort, open_adopted, open_lan, open_uplink};

@@ -37,6 +37,8 @@ pub enum PacketField {
     VlanPresent = 20,
     /// The VLAN tag.
     VlanTag = 24,
+    /// The interface that it was received on; 0: this machine has made it.
+    Origin = 36,
     /// The interface that it is received or sent on.
     Interface = 40,
     /// Payload bytes of each piece of a super-packet; 0: it is none.
