@@ -3,9 +3,9 @@
 //! Theory of operation: whoever knows the lines tells the pool the [`Condition`] of each whenever one has changed. Of those
 //! that work, the ones of the best [`Rank`] serve; the others wait, as standby. What follows comes out as a [`PoolEvent`]:
 //!
-//! - A line that is **lost** has [`GRACE`] to come back, then its flows end, if another line works. If none does they are
+//! - A line that is **lost** has `GRACE` to come back, then its flows end, if another line works. If none does they are
 //!   kept; lines that were lost together come back together, so the first one that is back gives the others
-//!   [`RETURN_GRACE`]. At the start all are lost, and have [`PATIENCE`]: their flows are of an earlier run.
+//!   `RETURN_GRACE`. At the start all are lost, and have `PATIENCE`: their flows are of an earlier run.
 //! - A line that **waits** keeps the flows that it has until its drain time is over; `None`: until they end by themselves.
 //!   A line that serves again keeps all.
 //! - That **no line** works is an event, and that one does again is another.

@@ -26,6 +26,9 @@ pub(crate) struct Download {
     took: Duration,
 }
 
+/// A thread that makes downloads on one host.
+type Person = JoinHandle<io::Result<Vec<Download>>>;
+
 /// LAN hosts with people in front.
 pub(crate) struct Office<'l> {
     lab: &'l Lab,
@@ -65,7 +68,7 @@ impl<'l> Office<'l> {
     }
 
     /// A thread inside a host that makes a download for each order.
-    fn open(&self, host: u8) -> Result<(mpsc::Sender<Arrival>, JoinHandle<io::Result<Vec<Download>>>), LabError> {
+    fn open(&self, host: u8) -> Result<(mpsc::Sender<Arrival>, Person), LabError> {
         let (sender, orders) = mpsc::channel::<Arrival>();
         // Threads that are made inside stay inside.
         let person = self.lab.host(host).run(move || {
