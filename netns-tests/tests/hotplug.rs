@@ -7,6 +7,7 @@
 //! ```
 
 use std::fs;
+use std::io::ErrorKind;
 
 use netns_tests::connection::Connection;
 use netns_tests::programs::run;
@@ -95,8 +96,10 @@ fn an_interface_that_loses_its_name_is_given_back_and_found_again(capture: Captu
     });
     ip(&world.lab, &["link set spare down", "link set spare name wan1", "link set wan1 up"]);
     world.wait_for_state(1, "up");
-    first.still_works();
+    // It was gone for longer than a blip.
+    assert_eq!(first.end(), ErrorKind::ConnectionReset);
     second.still_works();
+    assert_eq!(Connection::on_each_uplink(&world)[0].uplink, 1);
     world.finish();
 }
 
@@ -131,8 +134,9 @@ fn an_interface_known_by_its_address_keeps_its_flows_through_every_name(capture:
     ip(&world.lab, &["link set wan1 down", "link set wan1 name usb8"]);
     ip(&world.lab, &[&format!("link set usb8 address {MAC}"), "link set usb8 up"]);
     world.wait_for_state(1, "up");
-    first.still_works();
+    assert_eq!(first.end(), ErrorKind::ConnectionReset, "its line was gone");
     second.still_works();
+    assert_eq!(Connection::on_each_uplink(&world)[0].uplink, 1);
     // Nobody carries such an address; whoever looks for it is told what there is.
     let config = world.lab.directory().join("check.toml");
     let text = world.lab.configuration(capture).replace("interface = \"wan1\"", "mac = \"02:00:5e:10:00:09\"");

@@ -139,6 +139,10 @@ impl Session {
 
     /// Whether enough have answered.
     pub(super) fn is_good(&self) -> bool {
+        if self.set(|watched| watched.target.weight != Weight::Unproven) == 0 {
+            // Nobody near can be asked, and nobody far is known to be reachable: nothing speaks against the line.
+            return true;
+        }
         let judges = self.judges();
         let need = if self.set(|watched| watched.target.weight == Weight::Counts) == 0 { 1 } else { self.need };
         (self.answered & judges).count_ones() as usize >= need.clamp(1, judges.count_ones().max(1) as usize)

@@ -122,7 +122,7 @@ pub struct Target {
 pub struct Vicinity {
     /// Our address.
     pub address: Ipv4Addr,
-    /// The gateway.
+    /// The gateway; unspecified where there is nobody near who could be asked.
     pub gateway: Ipv4Addr,
     /// Name servers that the provider gives beyond the line's own network.
     pub name_servers: Vec<Ipv4Addr>,
@@ -146,6 +146,7 @@ impl Settings {
         };
         for wanted in wanted {
             match wanted {
+                Wanted::Gateway if vicinity.gateway.is_unspecified() => {}
                 Wanted::Gateway => add(Probe::Ping(vicinity.gateway), Weight::Near),
                 Wanted::Host(probe) => add(probe, weight),
                 Wanted::NameServers => {
@@ -155,7 +156,7 @@ impl Settings {
                 }
             }
         }
-        if targets.is_empty() {
+        if targets.is_empty() && !vicinity.gateway.is_unspecified() {
             targets.push(Target { probe: Probe::Ping(vicinity.gateway), weight: Weight::Near });
         }
         targets
@@ -182,6 +183,15 @@ mod tests {
         let far = far.map(|name| (name.to_owned(), Weight::Unproven));
         let expected: Vec<_> = [("10.77.1.1".to_owned(), Weight::Near)].into_iter().chain(far).collect();
         assert_eq!(named(&Settings::default()), expected);
+    }
+
+    #[test]
+    fn where_nobody_is_near_nobody_near_is_asked() {
+        let alone = Vicinity { gateway: Ipv4Addr::UNSPECIFIED, name_servers: Vec::new(), ..vicinity() };
+        let only_gateway = Settings { targets: Some([Wanted::Gateway].into()), ..Settings::default() };
+        assert_eq!(only_gateway.targets_of(&alone), []);
+        let targets = Settings::default().targets_of(&alone);
+        assert!(targets.iter().all(|target| target.weight == Weight::Unproven) && targets.len() == 2, "{targets:?}");
     }
 
     #[test]

@@ -225,6 +225,20 @@ fn far_hosts_that_nobody_has_named_need_not_be_there() {
 }
 
 #[test]
+fn line_with_nobody_near_is_up_until_whoever_has_answered_is_silent() {
+    let mut world = World::new(Settings::default(), |_, _| None);
+    let alone = Vicinity { address: OURS, gateway: Ipv4Addr::UNSPECIFIED, name_servers: Vec::new() };
+    world.health.handle_vicinity(world.time(), Some(alone));
+    world.run(60_000);
+    assert_eq!(world.health.standing(), Standing::Up, "nothing speaks against it");
+    world.set_path(|_, _| Some(20));
+    world.run(60_000);
+    world.set_path(|_, _| None);
+    world.run(1_500);
+    assert_eq!(world.health.standing(), Standing::Lame);
+}
+
+#[test]
 fn line_with_a_silent_named_target_is_not_put_to_use() {
     let mut world = World::new(far_settings(), |_, host| (host == GATEWAY).then_some(1));
     world.run(60_000);
