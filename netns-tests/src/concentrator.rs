@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use potato::demo::lab::router::wait_until;
-use potato::demo::lab::{Lab, LabError, Process};
+use potato::demo::lab::{Addressing, Lab, LabError, Process};
 
 use crate::Must;
 use crate::waiting::wait_for;
@@ -48,7 +48,7 @@ pub struct Concentrator {
 }
 
 impl Concentrator {
-    /// Starts it in the internet of `lab`, all of whose uplinks it answers, and waits until it does.
+    /// Starts it in the internet of `lab`, whose uplinks by PPPoE it answers, and waits until it does.
     ///
     /// # Panics
     /// When it does not start; the message has what it said.
@@ -64,7 +64,8 @@ impl Concentrator {
             "address add 10.98.0.1/24 dev core".to_owned(),
         ];
         commands.extend(["lines", "lines-u", "core", "core-u"].map(|name| format!("link set {name} up")));
-        commands.extend((1..=lab.options().uplinks.len()).map(|number| format!("link set isp{number} master isp")));
+        let lines = (1..).zip(&lab.options().uplinks).filter(|(_, uplink)| uplink.addressing == Addressing::Pppoe);
+        commands.extend(lines.map(|(number, _)| format!("link set isp{number} master isp")));
         commands.push("route add 10.99.0.0/24 via 10.98.0.2".to_owned());
         internet.ip(&commands).must();
         // User-mode Linux takes frames as they are: with whole checksums.

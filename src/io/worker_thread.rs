@@ -34,6 +34,8 @@ use crate::wire::PacketBuffer;
 /// Free buffers that a worker keeps: a full batch in, what it becomes, and what waits as fragments or at other workers.
 /// Memory is only taken for those that were ever used, as far as packets reached into them.
 const BUFFERS: usize = 512;
+/// A packet that is cut becomes many if it is longer than this.
+const LONG: usize = 8_192;
 /// How often the kernel is asked what it dropped, while there is traffic.
 const MISSED_INTERVAL: Duration = Duration::from_secs(1);
 /// The mailbox's token: beyond those of the ports.
@@ -60,6 +62,8 @@ pub(super) struct WorkerThread {
     to_daemon: mpsc::Sender<(UplinkId, PacketBuffer)>,
     outbox: Outbox,
     batch: Vec<PacketBuffer>,
+    /// In the batch's place while its packets are handled one by one.
+    single: Vec<PacketBuffer>,
     missed_counted: Timestamp,
     linger: Linger,
 }
@@ -96,6 +100,7 @@ impl WorkerThread {
             to_daemon,
             outbox: Outbox::new(BUFFERS),
             batch: Vec::with_capacity(MOST),
+            single: Vec::with_capacity(1),
             missed_counted: now(),
             linger: Linger::default(),
         })
@@ -150,6 +155,20 @@ impl WorkerThread {
         self.counters.batches.add(1);
         self.counters.received.add(self.batch.len() as u64);
         self.linger.observe(&self.batch);
+        let grows = self.batch.iter().any(|packet| packet.length() > LONG) && self.snapshot.load().cuts_super_packets();
+        if grows {
+            self.handle_one_by_one(ingress);
+        } else {
+            self.handle(ingress);
+        }
+        if full {
+            self.flush();
+        }
+        None
+    }
+
+    /// Handles the batch.
+    fn handle(&mut self, ingress: Ingress) {
         let (now, snapshot) = (now(), self.snapshot.load());
         match ingress {
             Ingress::Lan(lan) => self.worker.handle_lan(now, snapshot, lan, &mut self.batch, &mut self.outbox),
@@ -158,10 +177,21 @@ impl WorkerThread {
             }
         }
         debug_assert!(self.batch.is_empty(), "the engine empties the batch");
-        if full {
-            self.flush();
+    }
+
+    /// Handles a batch of which a packet may become dozens, and sends what each becomes before the next: so that the same few
+    /// buffers, which are in the cache, serve them all.
+    fn handle_one_by_one(&mut self, ingress: Ingress) {
+        let mut packets = std::mem::replace(&mut self.batch, std::mem::take(&mut self.single));
+        for packet in packets.drain(..) {
+            let is_long = packet.length() > LONG;
+            self.batch.push(packet);
+            self.handle(ingress);
+            if is_long {
+                self.flush();
+            }
         }
-        None
+        self.single = std::mem::replace(&mut self.batch, packets);
     }
 
     fn strike(&mut self, ingress: Ingress, error: Option<&io::Error>) -> Option<End> {

@@ -482,7 +482,12 @@ impl Line {
             match event {
                 NeighborEvent::Resolved(_) => cause = Some(Cause::GatewayAnswered),
                 NeighborEvent::Lost => cause = Some(Cause::GatewaySilent),
-                NeighborEvent::Moved { from, to } => self.events.push_back(LineEvent::GatewayMoved { from, to }),
+                NeighborEvent::Moved { from, to } => {
+                    self.events.push_back(LineEvent::GatewayMoved { from, to });
+                    if let Some(health) = &mut self.health {
+                        health.handle_gateway_moved(now);
+                    }
+                }
                 NeighborEvent::Conflict(rival) => self.events.push_back(LineEvent::AddressConflict(rival)),
             }
         }

@@ -174,6 +174,13 @@ impl Neighbor {
         }
     }
 
+    /// Asks everybody once for a known gateway: it may have moved.
+    pub fn seek(&mut self) {
+        if self.gateway_mac().is_some() {
+            self.ask(MacAddress::BROADCAST);
+        }
+    }
+
     /// Asks everybody for a known gateway: it may have moved. One that stays silent is lost.
     pub fn ask_anew(&mut self, now: Timestamp) {
         if let Some(mac) = self.gateway_mac() {

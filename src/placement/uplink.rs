@@ -248,6 +248,12 @@ impl Snapshot {
         like_other == *other
     }
 
+    /// Whether super-packets may have to be cut here: behind a PPPoE header the kernel cannot.
+    #[must_use]
+    pub fn cuts_super_packets(&self) -> bool {
+        self.uplinks.iter().any(|uplink| matches!(uplink.next_hop, Some(NextHop::Pppoe { .. })))
+    }
+
     /// The LAN-side port with this id, if it is there.
     #[must_use]
     pub fn lan(&self, id: LanId) -> Option<&Lan> {

@@ -99,6 +99,11 @@ impl Session {
         self.targets.iter().position(|watched| watched.target.probe == Probe::Ping(self.vicinity.gateway))
     }
 
+    /// How many rounds in a row the gateway has not answered in any way.
+    pub(super) fn gateway_silence(&self) -> u32 {
+        self.gateway().and_then(|at| self.targets.get(at)).map_or(0, |watched| watched.silent)
+    }
+
     /// A target has answered what it was asked; see [`Self::note_answer`].
     pub(super) fn note_reply(&mut self, at: usize) -> Option<Probe> {
         if self.gateway() == Some(at) {

@@ -30,6 +30,8 @@ struct World {
     users: Option<Users>,
     peers: Peers,
     gateway_speaks_arp: bool,
+    /// The path by the gateway's new Ethernet address, which everybody has to be asked for.
+    path_once_found: Option<Path>,
     /// Answers on their way.
     coming: Vec<(u64, Vec<u8>)>,
     asked: Vec<Ipv4Addr>,
@@ -57,6 +59,7 @@ impl World {
             users: None,
             peers: Peers::Silent,
             gateway_speaks_arp: false,
+            path_once_found: None,
             coming: Vec::new(),
             asked: Vec::new(),
             changes: Vec::new(),
@@ -120,6 +123,13 @@ impl World {
                 HealthEvent::Redial => self.redials.push(self.elapsed()),
                 HealthEvent::AskGateway if self.gateway_speaks_arp => self.health.handle_gateway(self.time()),
                 HealthEvent::AskGateway => {}
+                HealthEvent::SeekGateway => {
+                    if let Some(path) = self.path_once_found.take() {
+                        self.path = Some(path);
+                        self.health.handle_gateway_moved(self.time());
+                        self.collect();
+                    }
+                }
             }
         }
     }
@@ -286,6 +296,20 @@ fn gateway_that_ignores_pings_and_answers_arp_is_alive() {
     world.gateway_speaks_arp = false;
     world.run(3_000);
     assert_eq!(silent(world.last_change()), Some("10.77.1.1".to_owned()));
+}
+
+#[test]
+fn gateway_that_has_moved_is_sought_before_the_line_is_lame() {
+    for delay in 0..10 {
+        let mut world = World::new(far_settings(), |_, _| Some(20));
+        world.run(5_000 + delay * 53);
+        let changes = world.changes.len();
+        world.set_path(|_, _| None);
+        world.path_once_found = Some(Box::new(|_, _| Some(20)));
+        world.run(10_000);
+        assert!(world.path_once_found.is_none(), "everybody was asked");
+        assert_eq!(world.changes.len(), changes, "{:?}", world.changes);
+    }
 }
 
 #[test]

@@ -34,6 +34,8 @@ const FAR_PATIENCE: Duration = Duration::from_millis(150);
 pub enum HealthEvent {
     /// Ask the gateway by ARP: it may not answer pings.
     AskGateway,
+    /// Ask everybody for the gateway by ARP: it was silent, and may have another Ethernet address.
+    SeekGateway,
     /// Ask for the address and the gateway anew: the line has been lame for a while.
     Redial,
     /// The line is fit for something else now.
@@ -202,8 +204,21 @@ impl Health {
         let due = now + self.timeout();
         let is_up = self.verdict.standing() == Standing::Up;
         let Some(session) = &mut self.session else { return };
+        // RFC 1122 section 2.3.2.1: at most once a second.
+        if session.gateway_silence() % 2 == 1 {
+            self.events.push_back(HealthEvent::SeekGateway);
+        }
         if session.ask(now, due) || !is_up {
             self.events.push_back(HealthEvent::AskGateway);
+        }
+    }
+
+    /// The gateway has another Ethernet address: what was asked by way of the old one says nothing, and is asked again.
+    pub fn handle_gateway_moved(&mut self, now: Timestamp) {
+        if let Some(session) = &mut self.session {
+            session.round = None;
+            session.next_at = now;
+            self.handle_timeout(now);
         }
     }
 

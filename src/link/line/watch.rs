@@ -99,6 +99,11 @@ impl Line {
                     (_, Addressing::Pppoe(client)) if client.is_answered() => health.handle_gateway(now),
                     _ => {}
                 },
+                HealthEvent::SeekGateway => {
+                    if let State::Running { neighbor: Some(neighbor), .. } = &mut self.state {
+                        neighbor.seek();
+                    }
+                }
                 HealthEvent::Redial => {
                     if let State::Running { neighbor: Some(neighbor), .. } = &mut self.state {
                         neighbor.ask_anew(now);

@@ -1,9 +1,12 @@
 //! The faults: how each is made and ended.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use netns_tests::concentrator::{Concentrator, Proof};
 use netns_tests::provider::Provider;
-use netns_tests::{Lab, LabError};
+use netns_tests::{Addressing, Lab, LabError, Must};
 
 /// What happens to the first line, or to all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,14 +20,20 @@ pub(crate) enum Fault {
     Renamed,
     Lossy,
     AllLinesGone,
+    SessionEnded,
+    EchoSilence,
     DhcpServerGone,
 }
 
-/// What stands at the far end besides the internet.
-pub(crate) type Peer = Option<Provider>;
+/// What stands at the far end of the first line besides the internet.
+pub(crate) enum Peer {
+    Nobody,
+    Provider(Provider),
+    Concentrator(Concentrator),
+}
 
 impl Fault {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::CarrierLost,
         Self::BlackHole,
         Self::BlackHoleOneWay,
@@ -34,6 +43,8 @@ impl Fault {
         Self::Renamed,
         Self::Lossy,
         Self::AllLinesGone,
+        Self::SessionEnded,
+        Self::EchoSilence,
         Self::DhcpServerGone,
     ];
 
@@ -48,6 +59,8 @@ impl Fault {
             Self::Renamed => "interface renamed, named back",
             Self::Lossy => "30 % loss towards us",
             Self::AllLinesGone => "all lines gone and back",
+            Self::SessionEnded => "PPPoE session ended (PADT)",
+            Self::EchoSilence => "PPPoE peer silent",
             Self::DhcpServerGone => "DHCP server gone (2 min lease)",
         }
     }
@@ -62,13 +75,18 @@ impl Fault {
         matches!(self, Self::DhcpServerGone)
     }
 
-    pub(crate) const fn needs_dhcp(self) -> bool {
-        matches!(self, Self::DhcpServerGone)
+    /// Where the first line's address comes from.
+    pub(crate) const fn addressing(self) -> Addressing {
+        match self {
+            Self::DhcpServerGone => Addressing::Dhcp,
+            Self::SessionEnded | Self::EchoSilence => Addressing::Pppoe,
+            _ => Addressing::Static,
+        }
     }
 
     /// Whether it ends while people are watched.
     pub(crate) const fn ends(self) -> bool {
-        !matches!(self, Self::GatewayMacChanged | Self::DhcpServerGone)
+        !matches!(self, Self::GatewayMacChanged | Self::DhcpServerGone | Self::SessionEnded | Self::EchoSilence)
     }
 
     /// Whether every line fails, so that nobody can be better off elsewhere.
@@ -82,6 +100,8 @@ impl Fault {
             Self::AllLinesGone => 4,
             Self::Lossy => 40,
             Self::GatewayMacChanged | Self::GatewaySilent => 10,
+            Self::SessionEnded => 12,
+            Self::EchoSilence => 25,
             Self::DhcpServerGone => 135,
             _ => 6,
         })
@@ -89,7 +109,16 @@ impl Fault {
 
     /// Starts what the first line needs at its far end.
     pub(crate) fn start_peer(self, lab: &Lab) -> Peer {
-        self.needs_dhcp().then(|| Provider::start(lab, 1, ("10.77.1.100", "10.77.1.150"), &[]))
+        match self.addressing() {
+            Addressing::Static => Peer::Nobody,
+            Addressing::Dhcp => Peer::Provider(Provider::start(lab, 1, ("10.77.1.100", "10.77.1.150"), &[])),
+            Addressing::Pppoe => {
+                let path = lab.directory().join("dsl1.password");
+                fs::write(&path, "secret1\n").must();
+                fs::set_permissions(path, fs::Permissions::from_mode(0o600)).must();
+                Peer::Concentrator(Concentrator::start(lab, Proof::Chap))
+            }
+        }
     }
 
     /// Makes the fault.
@@ -109,9 +138,15 @@ impl Fault {
             Self::Renamed => rename(lab, "wan1", "stick"),
             Self::Lossy => filter(lab, &[&drop_towards_us("0.0.0.0", "numgen random mod 100 < 30 ")]),
             Self::AllLinesGone => internet.ip(&each_line("link set isp{} down", self.lines())),
-            Self::DhcpServerGone => {
-                if let Some(server) = peer.take() {
-                    server.stop();
+            Self::SessionEnded | Self::EchoSilence | Self::DhcpServerGone => {
+                match std::mem::replace(peer, Peer::Nobody) {
+                    Peer::Nobody => {}
+                    Peer::Provider(server) => server.stop(),
+                    Peer::Concentrator(concentrator) => {
+                        let signal = if self == Self::SessionEnded { "TERM" } else { "STOP" };
+                        concentrator.run(&format!("kill -{signal} $(pidof pppd)"));
+                        *peer = Peer::Concentrator(concentrator);
+                    }
                 }
                 Ok(())
             }
@@ -133,7 +168,7 @@ impl Fault {
             Self::Deleted => lab.remake_uplink(1),
             Self::Renamed => rename(lab, "stick", "wan1"),
             Self::AllLinesGone => internet.ip(&each_line("link set isp{} up", self.lines())),
-            Self::GatewayMacChanged | Self::DhcpServerGone => Ok(()),
+            Self::GatewayMacChanged | Self::SessionEnded | Self::EchoSilence | Self::DhcpServerGone => Ok(()),
         }
     }
 }

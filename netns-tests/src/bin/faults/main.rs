@@ -19,8 +19,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use netns_tests::{Addressing, Capture, Lab, LabError, LabOptions};
-use potato::demo::lab::{Router, remove_on_signals};
+use netns_tests::{Capture, Lab, LabError, LabOptions};
+use potato::demo::lab::remove_on_signals;
 
 use fault::Fault;
 use report::{Observation, table};
@@ -71,12 +71,11 @@ fn main() -> ExitCode {
 /// Makes one fault in a lab of its own, and says what the hosts saw.
 fn observe(fault: Fault) -> Result<Observation, LabError> {
     let mut options = LabOptions::new(1, fault.lines());
-    if fault.needs_dhcp() {
-        options.uplinks[0].addressing = Addressing::Dhcp;
-    }
+    options.uplinks[0].addressing = fault.addressing();
+    options.health_targets = vec!["gateway".to_owned(), "203.0.113.1".to_owned()];
     let lab = Lab::build(options)?;
     let mut peer = fault.start_peer(&lab);
-    let mut router = start_router(&lab)?;
+    let mut router = lab.launch_router(&program()?, Capture::Auto)?;
     router.wait_until_up(fault.lines().into())?;
     let users = Users::start(&lab, usize::from(fault.lines()))?;
     users.settle();
@@ -98,14 +97,6 @@ fn observe(fault: Fault) -> Result<Observation, LabError> {
 
 /// How long people are watched after a fault has ended.
 const HEALING: Duration = Duration::from_secs(6);
-
-fn start_router(lab: &Lab) -> Result<Router, LabError> {
-    let path = lab.config(Capture::Auto)?;
-    let health = "\n[health]\ntargets = [\"gateway\", \"203.0.113.1\"]\n";
-    let written = std::fs::write(&path, lab.configuration(Capture::Auto) + health);
-    written.map_err(|source| LabError::Io { action: format!("writing {}", path.display()), source })?;
-    Router::start(lab.router(), &program()?, &path, lab.directory())
-}
 
 /// The router's program, which stands beside this one.
 fn program() -> Result<PathBuf, LabError> {

@@ -21,7 +21,8 @@ pub(crate) struct Observation {
     existing: Existing,
     /// Connections of other lines that were never told that they are over, and how many there were.
     kept_elsewhere: (usize, usize),
-    /// From the end of the fault on, so long until the line carried a new connection; `None`: it did not, or the fault did not end.
+    /// From the end of the fault on, so long until the line carried a new connection; from the fault itself, when it is one that the
+    /// router sees to. `None`: it did not.
     back_after: Option<Duration>,
 }
 
@@ -49,15 +50,19 @@ impl Seen {
         let last_held_up = after().filter(is_held_up).map(|attempt| attempt.at).max();
         let times: Option<Vec<Duration>> = after().map(|attempt| attempt.made.map(|(time, _)| time)).collect();
         let on_line = |attempt: &&Attempt| attempt.made.is_some_and(|(_, line)| line == FAILED_LINE);
-        let back = self.attempts.iter().filter(|attempt| attempt.at >= healed_at).filter(on_line);
-        let (on_failed, elsewhere): (Vec<_>, Vec<_>) =
+        let (on_failed, elsewhere): (Vec<&Talk>, Vec<&Talk>) =
             self.talks.iter().partition(|talk| fault.takes_all() || talk.line == FAILED_LINE);
+        // What the line carried before anybody knew says nothing.
+        let told = on_failed.iter().filter_map(|talk| talk.told_at).max();
+        let since = if fault.ends() { healed_at } else { told.unwrap_or(self.until) };
+        let counted_from = if fault.ends() { healed_at } else { failed_at };
+        let back = self.attempts.iter().filter(|attempt| attempt.at > since).filter(on_line);
         Observation {
             new_held_up: last_held_up.map_or(Duration::ZERO, |at| at - start),
             new_longest: times.map(|times| times.into_iter().max().unwrap_or_default()),
             existing: self.existing(&on_failed, failed_at),
             kept_elsewhere: (elsewhere.iter().filter(|talk| talk.told_at.is_none()).count(), elsewhere.len()),
-            back_after: back.map(|attempt| attempt.at - healed_at).min().filter(|_| fault.ends()),
+            back_after: back.map(|attempt| attempt.at - counted_from).min(),
         }
     }
 

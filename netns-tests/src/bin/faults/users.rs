@@ -138,9 +138,10 @@ fn echo(mut stream: TcpStream, visitor: SocketAddr) -> std::io::Result<()> {
     }
 }
 
-/// The line whose address this is: 10.77.N.x.
+/// The line whose address this is: 10.77.N.x, or the concentrator's pool, which only the first one has.
 fn line_of(address: IpAddr) -> u8 {
     match address {
+        IpAddr::V4(address) if address.octets()[1] == 99 => 1,
         IpAddr::V4(address) => address.octets()[2],
         IpAddr::V6(_) => 0,
     }
