@@ -13,6 +13,8 @@ use crate::flow::Timestamp;
 /// A target that nobody has said can be reached, and that has not answered so often, is asked in one round of so many.
 const UNREACHED_AFTER: u32 = 10;
 const SELDOM: u64 = 16;
+/// Questions in a row that are lost on a line that still carries users: of a third lost, one in eighty loses more.
+const LONGEST_LOSS: u32 = 3;
 /// A gateway that has answered so many pings in a row need not be asked by ARP.
 const RELIABLE_PONGS: u32 = 8;
 
@@ -55,6 +57,17 @@ pub(super) struct Session {
     /// Pings in a row that the gateway has answered.
     pongs: u32,
     ponged: bool,
+}
+
+/// What of a round counts as loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counting {
+    /// Every question without an answer.
+    All,
+    /// Not those to a target that has been silent for longer than loss explains: users have answers, so it is the target's own doing.
+    WithoutSilence,
+    /// None: our own load has displaced them.
+    Answers,
 }
 
 impl Session {
@@ -163,14 +176,19 @@ impl Session {
         Outcome::Silent(Silence::of(probes.map(|(_, watched)| watched.target.probe)))
     }
 
-    /// Ends the round: counts what was lost, unless that says nothing of the line.
-    pub(super) fn end_round(&mut self, now: Timestamp, round: &Round, is_discounted: bool) {
+    /// Ends the round: counts what was lost, as far as that says something of the line.
+    pub(super) fn end_round(&mut self, now: Timestamp, round: &Round, counting: Counting) {
         self.pongs = if self.ponged { self.pongs.saturating_add(1) } else { 0 };
         self.ponged = false;
         for (at, watched) in self.targets.iter_mut().enumerate().filter(|(at, _)| round.asked & 1 << at != 0) {
             let answered = self.answered & 1 << at != 0;
             watched.silent = if answered { 0 } else { watched.silent.saturating_add(1) };
-            if answered || !is_discounted {
+            let counts = match counting {
+                Counting::All => true,
+                Counting::WithoutSilence => watched.silent <= LONGEST_LOSS,
+                Counting::Answers => false,
+            };
+            if answered || counts {
                 watched.losses.record(now, answered);
             }
         }

@@ -11,7 +11,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use super::delay::Delays;
 use super::prober::Answer;
 use super::report::HealthStatus;
-use super::session::Session;
+use super::session::{Counting, Session};
 use super::target::{Probe, Settings, Vicinity, Weight};
 use super::traffic::{Capacity, Load, Peers, Traffic, TrafficWindow};
 use super::verdict::{Evidence, HealthCause, Outcome, Standing, Thresholds, Users, Verdict};
@@ -268,7 +268,12 @@ impl Health {
         let outcome = session.outcome();
         let is_alive = self.traffic.is_alive(now, load);
         self.traffic.mark();
-        session.end_round(now, &round, load == Load::Full || (outcome != Outcome::Good && is_alive));
+        let counting = match (load, is_alive) {
+            (Load::Full, _) => Counting::Answers,
+            (_, true) => Counting::WithoutSilence,
+            (_, false) => Counting::All,
+        };
+        session.end_round(now, &round, counting);
         let loss_percent = session.loss(|losses| losses.verdict(now, self.verdict.counted_since()));
         let users = if is_alive {
             Users::Answered

@@ -35,6 +35,36 @@ fn silent_targets_make_no_line_lame_whose_users_are_answered() {
 }
 
 #[test]
+fn line_that_loses_a_third_is_lame_though_its_users_get_answers() {
+    let mut world = World::new(far_settings(), |_, _| Some(10));
+    world.users = Some(Box::new(busy));
+    world.run(20_000);
+    let mut random = 7_u64;
+    world.set_path(move |_, _| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((random >> 33) % 100 >= 33).then_some(10)
+    });
+    world.run(20_000);
+    assert!(
+        world
+            .changes
+            .iter()
+            .any(|(at, cause)| (20_000..32_000).contains(at) && matches!(cause, HealthCause::Loss { .. })),
+        "{:?}",
+        world.changes
+    );
+}
+
+#[test]
+fn target_that_was_silent_for_a_while_is_no_loss_of_a_line_with_users() {
+    let is_away = |elapsed| (20_000..24_000).contains(&elapsed) || (40_000..55_000).contains(&elapsed);
+    let mut world = World::new(far_settings(), move |world, _| (!is_away(world.elapsed())).then_some(10));
+    world.users = Some(Box::new(busy));
+    world.run(90_000);
+    assert_eq!(world.changes.len(), 1, "{:?}", world.changes);
+}
+
+#[test]
 fn seldom_users_are_enough_once_they_have_spoken_for_the_line() {
     let mut world = World::new(far_settings(), |world, _| (world.elapsed() < 10_000).then_some(10));
     // One when the targets fall silent, then one every six seconds.
