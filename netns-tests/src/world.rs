@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use potato::demo::lab::router::uplinks_of;
-use potato::demo::lab::{Capture, Lab, LabOptions, Namespace, Router, remove_on_signals};
+use potato::demo::lab::{Capture, Lab, LabError, LabOptions, Namespace, Router, remove_on_signals};
 use potato::demo::server::Servers;
 use serde_json::Value;
 
@@ -225,9 +225,13 @@ pub fn lab(options: LabOptions) -> Lab {
 ///
 /// # Errors
 /// When it is not there.
-pub fn beside() -> std::io::Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name("potato");
-    path.metadata().map(|_| path)
+pub fn beside() -> Result<PathBuf, LabError> {
+    let path = std::env::current_exe().map(|path| path.with_file_name("potato"));
+    let found = path.and_then(|path| path.metadata().map(|_| path));
+    found.map_err(|source| LabError::Io {
+        action: "finding `potato` beside this program (build the whole workspace)".to_owned(),
+        source,
+    })
 }
 
 /// The program under test: `POTATO_BINARY`, or what Cargo has built beside the tests.

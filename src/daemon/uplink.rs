@@ -24,11 +24,6 @@ use crate::nat::PortBounds;
 use crate::placement::{AddressOwner, Availability, DhcpAnswers, Duty, NextHop, Uplink, UplinkId};
 use crate::wire::MacAddress;
 
-/// On a line that is full by users' traffic a probe now and then has no room, which is nobody's fault.
-fn tolerate_full(error: std::io::Error) -> std::io::Result<()> {
-    if FrameSender::is_full(&error) { Ok(()) } else { Err(error) }
-}
-
 /// What a frame for the daemon can change that a worker reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
@@ -405,4 +400,9 @@ impl UplinkState {
             probed: self.line.probed(),
         }
     }
+}
+
+/// On a line that is full by users' traffic a probe now and then has no room, which is nobody's fault.
+fn tolerate_full(error: std::io::Error) -> std::io::Result<()> {
+    if FrameSender::is_full(&error) { Ok(()) } else { Err(error) }
 }

@@ -8,6 +8,7 @@ use super::worker::{Context, Worker, lifetime};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_REPLIED, FLAG_SHORTCUT, FLAG_TRANSFER, Tick};
 use crate::flow::{FlowId, FlowV4, Protocol, TcpState, Timestamp};
+use crate::nat::Mapping;
 use crate::placement::{Demand, UplinkId};
 
 impl Worker {
@@ -111,12 +112,14 @@ impl Worker {
 }
 
 impl Worker {
-    /// To be called when a flow has been made.
-    pub(super) fn open_transfer(&mut self, now: Timestamp, id: FlowId) {
-        let demand = self.table.record(id).key().map(|key| Demand::of(&key));
+    /// Adds the flow of a first packet: to the table, and to the transfers of its line if it is likely to be one.
+    pub(super) fn add_first(&mut self, now: Timestamp, record: FlowV4, mapping: Mapping) -> Result<FlowId, DropReason> {
+        let demand = record.key().map(|key| Demand::of(&key));
+        let id = self.add_flow(record, mapping)?;
         if demand == Some(Demand::Transfer) {
             self.begin_transfer(now, id);
         }
+        Ok(id)
     }
 
     /// To be called after a packet of the flow was followed, `packets` as the wire counts.

@@ -7,7 +7,7 @@ use super::hop::Hop;
 use super::outbound::{FlowPacket, finish, may_cut, owner_of_address, rewrite};
 use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Parsed, Ports, Way};
-use super::refusal::{is_one_host, write_lan_header};
+use super::refusal::write_lan_header;
 use super::worker::{Context, Filtering, Verdict, Worker};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
@@ -18,6 +18,7 @@ use crate::nat::ports::{DHCP_CLIENT_PORT, PROBE_PORTS};
 use crate::placement::{AddressOwner, DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::ETHERTYPE_ARP;
 use crate::wire::icmp::ErrorKind;
+use crate::wire::ipv4::is_one_host;
 use crate::wire::{AddressField, MacAddress, PacketBuffer};
 
 impl Worker {
@@ -131,9 +132,7 @@ impl Worker {
         if owner_of_address(context.snapshot, flow.key.remote.address).is_some() {
             record.body.flags |= FLAG_HAIRPIN;
         }
-        let id = self.add_flow(record, mapping)?;
-        self.open_transfer(context.now, id);
-        Ok(id)
+        self.add_first(context.now, record, mapping)
     }
 
     /// What becomes of a packet that no host has asked for: it may answer the daemon's DHCP client, as long as that waits

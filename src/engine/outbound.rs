@@ -6,7 +6,7 @@ use super::drop_reason::DropReason;
 use super::hop::Hop;
 use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Parsed, Ports, Way};
-use super::refusal::{is_one_host, write_uplink_header};
+use super::refusal::write_uplink_header;
 use super::session::{self, Finished};
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
@@ -17,6 +17,7 @@ use crate::nat::Mapping;
 use crate::nat::translate::{self, Transport};
 use crate::placement::{Demand, LanId, Snapshot, Uplink, UplinkId, choose, is_eligible};
 use crate::wire::icmp::ErrorKind;
+use crate::wire::ipv4::is_one_host;
 use crate::wire::pppoe::LINK_LENGTH;
 use crate::wire::{AddressField, Ipv4, PacketBuffer, Segmentation, TcpFlags, TcpSegment, fragmentation, ipv4, tcp};
 
@@ -134,9 +135,7 @@ impl Worker {
         if owner_of_address(context.snapshot, key.remote.address).is_some() {
             record.body.flags |= FLAG_HAIRPIN;
         }
-        let id = self.add_flow(record, mapping)?;
-        self.open_transfer(context.now, id);
-        Ok(id)
+        self.add_first(context.now, record, mapping)
     }
 
     /// The mapping of the host's endpoint (RFC 4787 REQ-1), if its uplink can still take new flows; else a new one on

@@ -9,6 +9,7 @@ use crate::flow::Timestamp;
 use crate::placement::{Lan, LanId, LanLink, NextHop, Uplink};
 use crate::wire::buffer::{ETHERNET_LENGTH, ETHERTYPE_IPV4};
 use crate::wire::icmp::{self, ErrorKind};
+use crate::wire::ipv4::is_one_host;
 use crate::wire::{MacAddress, PacketBuffer, pppoe};
 
 /// The Ethernet header of a packet for a LAN host; nothing for the TUN device.
@@ -95,10 +96,4 @@ impl Worker {
 fn may_be_told(parsed: &Parsed, packet: &PacketBuffer) -> bool {
     let sent_to_group = packet.link_header().first().is_some_and(|first| first & 1 != 0);
     matches!(parsed.content, Content::Flow { .. }) && is_one_host(parsed.ip.source) && !sent_to_group
-}
-
-/// Whether an address can be one host's: not zero, loopback, multicast, reserved or broadcast.
-pub(super) fn is_one_host(address: Ipv4Addr) -> bool {
-    let [first, ..] = address.octets();
-    first != 0 && first != 127 && first < 224
 }

@@ -249,6 +249,13 @@ pub fn write_checksum(packet: &mut [u8], header_length: usize) {
     packet[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 
+/// Whether an address can be one host's: not zero, loopback, multicast, reserved or broadcast.
+#[must_use]
+pub fn is_one_host(address: Ipv4Addr) -> bool {
+    let [first, ..] = address.octets();
+    first != 0 && first != 127 && first < 224
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

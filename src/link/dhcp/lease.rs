@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use super::message::Reply;
+use crate::wire::ipv4::is_one_host;
 
 /// RFC 2131 section 3.3: a lease of this many seconds has no end.
 const FOR_EVER: u32 = u32::MAX;
@@ -93,7 +94,7 @@ impl Lease {
         let network = Ipv4Net::new_assert(reply.address, reply.prefix_length.unwrap_or(32).min(32));
         let is_edge =
             network.prefix_len() < 31 && (network.addr() == network.network() || network.addr() == network.broadcast());
-        if !is_host(reply.address) || is_edge {
+        if !is_one_host(reply.address) || is_edge {
             return Err(Unusable::BadAddress);
         }
         if let Some(lan) = overlap(network, lans) {
@@ -103,7 +104,7 @@ impl Lease {
         // RFC 3442 wants routers ignored beside classless routes. Where those have no default route, a line without a
         // gateway would be of no use, so the router is taken then. It may lie outside the network: ARP finds it.
         let gateway = reply.classless_router.or(reply.router);
-        let gateway = gateway.filter(|&gateway| is_host(gateway) && gateway != reply.address);
+        let gateway = gateway.filter(|&gateway| is_one_host(gateway) && gateway != reply.address);
         Ok(Self {
             network,
             gateway: gateway.ok_or(Unusable::NoGateway)?,
@@ -124,11 +125,6 @@ impl Lease {
 /// The first of `lans` that has addresses in common with `network`.
 pub(super) fn overlap(network: Ipv4Net, lans: &[Ipv4Net]) -> Option<Ipv4Net> {
     lans.iter().copied().find(|lan| lan.contains(&network.network()) || network.contains(&lan.network()))
-}
-
-fn is_host(address: Ipv4Addr) -> bool {
-    let first = address.octets()[0];
-    !address.is_loopback() && first != 0 && first < 224
 }
 
 fn lifetime(reply: &Reply) -> Result<Option<Lifetime>, Unusable> {

@@ -14,6 +14,7 @@ use super::frame::{self, Content};
 use super::session::{Packets, Session};
 use crate::flow::Timestamp;
 use crate::wire::MacAddress;
+use crate::wire::ipv4::is_one_host;
 use crate::wire::pppoe::{OVERHEAD, PLAIN_MTU, SessionId};
 
 // RFC 4638.
@@ -374,7 +375,7 @@ impl Client {
 
     fn check_address(&self, connection: &Connection) -> Result<(), Failure> {
         let address = connection.address;
-        if matches!(address.octets()[0], 0 | 127 | 224..) {
+        if !is_one_host(address) {
             return Err(Failure::BadAddress(address));
         }
         match self.lans.iter().find(|lan| lan.contains(&address)) {

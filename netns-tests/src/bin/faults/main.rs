@@ -14,12 +14,11 @@ mod fault;
 mod report;
 mod users;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use netns_tests::{Capture, Lab, LabError, LabOptions};
+use netns_tests::{Capture, Lab, LabError, LabOptions, beside};
 use potato::demo::lab::remove_on_signals;
 
 use fault::Fault;
@@ -75,7 +74,7 @@ fn observe(fault: Fault) -> Result<Observation, LabError> {
     options.health_targets = vec!["gateway".to_owned(), "203.0.113.1".to_owned()];
     let lab = Lab::build(options)?;
     let mut peer = fault.start_peer(&lab);
-    let mut router = lab.launch_router(&program()?, Capture::Auto)?;
+    let mut router = lab.launch_router(&beside()?, Capture::Auto)?;
     router.wait_until_up(fault.lines().into())?;
     let users = Users::start(&lab, usize::from(fault.lines()))?;
     users.settle();
@@ -88,20 +87,9 @@ fn observe(fault: Fault) -> Result<Observation, LabError> {
         users.go_on_for(HEALING);
     }
     let seen = users.stop();
-    if std::env::var_os("FAULTS_LOG").is_some() {
-        eprintln!("{}", router.log());
-    }
     router.terminate()?;
     Ok(seen.observation(fault, failed_at, healed_at))
 }
 
 /// How long people are watched after a fault has ended.
 const HEALING: Duration = Duration::from_secs(6);
-
-/// The router's program, which stands beside this one.
-fn program() -> Result<PathBuf, LabError> {
-    netns_tests::beside().map_err(|source| LabError::Io {
-        action: "finding `potato` beside this program (build the whole workspace)".to_owned(),
-        source,
-    })
-}

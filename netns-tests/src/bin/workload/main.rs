@@ -15,12 +15,11 @@ mod kernel;
 mod office;
 mod report;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use netns_tests::{Capture, Lab, LabError, LabOptions, SERVER};
+use netns_tests::{Capture, Lab, LabError, LabOptions, SERVER, beside};
 use potato::demo::lab::remove_on_signals;
 use potato::demo::server::Servers;
 
@@ -116,7 +115,7 @@ fn take_turn(
             kernel::set_up(&lab, &LINES)?;
             None
         }
-        Contender::Potato => Some(lab.start_router(&program()?, Capture::Auto)?),
+        Contender::Potato => Some(lab.start_router(&beside()?, Capture::Auto)?),
     };
     let office = Office::new(&lab, HOSTS);
     office.wait_for(SERVER)?;
@@ -151,12 +150,4 @@ fn lab(rates_are_unknown: bool) -> Result<Lab, LabError> {
     };
     lab.internet().ip(&(1..=LINES.len()).map(route).collect::<Vec<_>>())?;
     Ok(lab)
-}
-
-/// The router's program, which stands beside this one.
-fn program() -> Result<PathBuf, LabError> {
-    netns_tests::beside().map_err(|source| LabError::Io {
-        action: "finding `potato` beside this program (build the whole workspace)".to_owned(),
-        source,
-    })
 }
