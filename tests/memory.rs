@@ -55,6 +55,7 @@ fn snapshot() -> Snapshot {
         uplinks: (0..UPLINKS).map(uplink).collect(),
         lans: vec![Some(lan)],
         kernel_networks: Vec::new(),
+        policy: std::sync::Arc::default(),
     }
 }
 

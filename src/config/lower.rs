@@ -12,7 +12,7 @@ use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
     Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind, Warning, Workers,
-    failover, health, interface, later, pppoe,
+    failover, forward, health, interface, later, pppoe, reserve, rule,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
@@ -39,9 +39,6 @@ const UPLINK: [&str; 17] = [
     "metered",
     "drain",
 ];
-const RESERVE: [&str; 3] = ["uplink", "hosts", "until"];
-const RULE: [&str; 5] = ["name", "protocol", "destination_port", "except_destination", "class"];
-const FORWARD: [&str; 4] = ["uplink", "protocol", "port", "to"];
 const WEB: [&str; 1] = ["listen"];
 
 /// Most flows that fit when nobody says otherwise.
@@ -79,12 +76,13 @@ pub(super) fn lower(
     }
 
     let health = health::health(file.section("health", "[health]", &health::KEYS)?.as_ref())?;
-    let reservations = read_all(&file, "reserve", "[[reserve]]", &RESERVE, &mut later, |section| {
-        later::reservation(section, &uplinks)
+    let reservations = read_all(&file, "reserve", "[[reserve]]", &reserve::KEYS, &mut later, |section| {
+        reserve::reservation(section, &uplinks)
     })?;
-    let rules = read_all(&file, "rule", "[[rule]]", &RULE, &mut later, later::rule)?;
-    let forwards =
-        read_all(&file, "forward", "[[forward]]", &FORWARD, &mut later, |section| later::forward(section, &uplinks))?;
+    let rules = read_all(&file, "rule", "[[rule]]", &rule::KEYS, &mut later, rule::rule)?;
+    let forwards = read_all(&file, "forward", "[[forward]]", &forward::KEYS, &mut later, |section| {
+        forward::forward(section, &uplinks)
+    })?;
     let web = read_one(&file, "web", "[web]", &WEB, &mut later, later::web)?;
     warnings.sort_by_key(|warning| warning.line);
     Ok(Config { router, lan, uplinks, health, reservations, rules, forwards, web, warnings })

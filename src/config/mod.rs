@@ -11,12 +11,15 @@
 
 mod error;
 mod failover;
+mod forward;
 mod health;
 mod interface;
 mod later;
 mod lower;
 mod password;
 mod pppoe;
+mod reserve;
+mod rule;
 mod section;
 mod values;
 
@@ -31,9 +34,12 @@ use crate::link::health::Settings as HealthSettings;
 use crate::link::pppoe::{Account, Secret};
 
 pub use error::ConfigError;
+pub use forward::Forward;
 pub use interface::{DevicePath, UplinkInterface};
-pub use later::{Class, Forward, Reservation, ReservedHost, Rule, TimeOfDay, Web};
+pub use later::Web;
 pub use password::PasswordError;
+pub use reserve::{Reservation, ReservedHost, TimeOfDay};
+pub use rule::Rule;
 pub use values::{InterfaceName, Rate, UplinkName};
 
 use crate::engine::MovablePorts;

@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
+use super::Uplink;
 use super::error::{Mistake, listed, suggestion};
-use super::section::{Value, text};
+use super::section::{Value, integer, text};
+use crate::flow::Protocol;
 
 /// Longest name of a network interface, in bytes (`IFNAMSIZ` less the final zero).
 const LONGEST_INTERFACE_NAME: usize = 15;
@@ -260,4 +263,27 @@ pub(super) fn duration(value: &Value<'_>) -> Result<Duration, Mistake> {
         let right = "a whole number and a unit, as in \"500ms\", \"2s\" or \"5m\"";
         Mistake::new(value.span(), format!("\"{}\" is not a span of time", given.escape_debug()), right)
     })
+}
+
+/// The words for protocols; those that have ports come first.
+pub(super) const PROTOCOLS: [(&str, Protocol); 3] =
+    [("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("icmp", Protocol::Icmp)];
+
+/// The name of an uplink of the file.
+pub(super) fn known_uplink(value: &Value<'_>, uplinks: &[Uplink]) -> Result<UplinkName, Mistake> {
+    let name = text(value)?;
+    uplinks.iter().find(|uplink| uplink.name.as_str() == name).map(|uplink| uplink.name.clone()).ok_or_else(|| {
+        let known: Vec<_> = uplinks.iter().map(|uplink| uplink.name.as_str()).collect();
+        let right = suggestion(name, &known);
+        Mistake::new(value.span(), format!("there is no uplink named \"{}\"", name.escape_debug()), right)
+    })
+}
+
+/// A port.
+pub(super) fn port(value: &Value<'_>) -> Result<NonZeroU16, Mistake> {
+    let number = integer(value, 1..=65_535)?;
+    u16::try_from(number)
+        .ok()
+        .and_then(NonZeroU16::new)
+        .ok_or_else(|| Mistake::new(value.span(), format!("{number} is not a port"), "a whole number from 1 to 65535"))
 }

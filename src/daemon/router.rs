@@ -21,6 +21,7 @@ use super::control::{Control, Request};
 use super::endings::Failover;
 use super::event::{Event, Signals};
 use super::history::History;
+use super::hosts::Hosts;
 use super::lan::{LanState, TunState};
 use super::place::Place;
 use super::places::{self, Surroundings};
@@ -68,6 +69,7 @@ pub(super) struct Router<'h> {
     pub(super) lans: Vec<LanState>,
     pub(super) tun: TunState,
     pub(super) kernel_networks: Vec<Ipv4Net>,
+    pub(super) hosts: Hosts,
     /// When routes and addresses are to be looked at again.
     pub(super) refresh_at: Option<Timestamp>,
     /// When what failed is to be tried again.
@@ -153,6 +155,7 @@ impl<'h> Router<'h> {
             shortcut,
             worker_count: worker_count.get(),
             kernel_networks: Vec::new(),
+            hosts: Hosts::default(),
             refresh_at: None,
             retry_at: None,
             admin_file,
@@ -339,6 +342,7 @@ impl<'h> Router<'h> {
             uplinks: self.uplinks.iter().map(UplinkState::snapshot).collect(),
             lans: std::iter::once(self.tun.snapshot()).chain(self.lans.iter().map(LanState::snapshot)).collect(),
             kernel_networks: self.kernel_networks.clone(),
+            policy: self.policy(&current.policy),
         };
         if new != **current {
             if !new.is_same_for_flows(&current) {

@@ -8,8 +8,7 @@ use super::worker::{Context, Worker, lifetime};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_REPLIED, FLAG_SHORTCUT, FLAG_TRANSFER, Tick};
 use crate::flow::{FlowId, FlowV4, Protocol, TcpState, Timestamp};
-use crate::nat::Mapping;
-use crate::placement::{Demand, UplinkId};
+use crate::placement::UplinkId;
 
 impl Worker {
     /// To be called after a packet of the flow was followed, `packets` as the wire counts: lets a flow that is busy into
@@ -112,16 +111,6 @@ impl Worker {
 }
 
 impl Worker {
-    /// Adds the flow of a first packet: to the table, and to the transfers of its line if it is likely to be one.
-    pub(super) fn add_first(&mut self, now: Timestamp, record: FlowV4, mapping: Mapping) -> Result<FlowId, DropReason> {
-        let demand = record.key().map(|key| Demand::of(&key));
-        let id = self.add_flow(record, mapping)?;
-        if demand == Some(Demand::Transfer) {
-            self.begin_transfer(now, id);
-        }
-        Ok(id)
-    }
-
     /// To be called after a packet of the flow was followed, `packets` as the wire counts.
     #[inline]
     pub(super) fn review_transfer(&mut self, now: Timestamp, id: FlowId, packets: u64) {
@@ -136,7 +125,7 @@ impl Worker {
         }
     }
 
-    fn begin_transfer(&mut self, now: Timestamp, id: FlowId) {
+    pub(super) fn begin_transfer(&mut self, now: Timestamp, id: FlowId) {
         let body = &mut self.table.record_mut(id).body;
         if self.transfers.add(now, id, body.out_bytes + body.in_bytes) {
             body.flags |= FLAG_TRANSFER;

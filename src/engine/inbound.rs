@@ -4,21 +4,19 @@ use std::net::Ipv4Addr;
 
 use super::drop_reason::DropReason;
 use super::hop::Hop;
-use super::outbound::{FlowPacket, finish, may_cut, owner_of_address, rewrite};
+use super::outbound::{FlowPacket, finish, may_cut, rewrite};
 use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Parsed, Ports, Way};
 use super::refusal::write_lan_header;
-use super::worker::{Context, Filtering, Verdict, Worker};
+use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
-use crate::flow::tcp::TcpTracker;
-use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
+use crate::flow::{EndpointV4, FlowId, FlowKey, Protocol};
 use crate::nat::Mapping;
 use crate::nat::ports::{DHCP_CLIENT_PORT, PROBE_PORTS};
 use crate::placement::{AddressOwner, DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::ETHERTYPE_ARP;
 use crate::wire::icmp::ErrorKind;
-use crate::wire::ipv4::is_one_host;
 use crate::wire::{AddressField, MacAddress, PacketBuffer};
 
 impl Worker {
@@ -103,36 +101,6 @@ impl Worker {
         // 8. Link header. 9. Send.
         write_lan_header(packet, lan, host);
         finish(packet, parsed, lan.mtu, Egress::Lan(lan.id), out)
-    }
-
-    /// Makes a flow for somebody whom the host has not sent to, if the filter lets him in (RFC 4787 section 5).
-    fn open_inbound(
-        &mut self,
-        context: Context<'_>,
-        mapping: Mapping,
-        flow: &FlowPacket<'_>,
-    ) -> Result<FlowId, DropReason> {
-        if self.settings.filtering == Filtering::AddressAndPort {
-            return Err(DropReason::Filtered);
-        }
-        if !is_one_host(flow.parsed.ip.source) {
-            return Err(DropReason::BadSource);
-        }
-        let mut record = FlowV4::new(flow.key);
-        if mapping.protocol == Protocol::Tcp {
-            let segment = flow.segment.ok_or(DropReason::FragmentDropped)?;
-            record.body.tcp = TcpTracker::open(segment, false).ok_or(DropReason::TcpNoConnection)?;
-        }
-        // The kernel knows the way to the host; once that answers, so does the record.
-        record.body.lan = LanId::TUN.0;
-        record.body.uplink = mapping.uplink.0;
-        record.body.external_port = mapping.external_port;
-        record.body.created = Tick::at(context.now);
-        record.body.flags = FLAG_INBOUND;
-        if owner_of_address(context.snapshot, flow.key.remote.address).is_some() {
-            record.body.flags |= FLAG_HAIRPIN;
-        }
-        self.add_first(context.now, record, mapping)
     }
 
     /// What becomes of a packet that no host has asked for: it may answer the daemon's DHCP client, as long as that waits

@@ -16,6 +16,7 @@ mod icmp_error;
 mod inbound;
 pub mod listing;
 mod moves;
+mod opening;
 mod outbound;
 pub mod outbox;
 mod parse;

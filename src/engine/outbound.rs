@@ -11,13 +11,10 @@ use super::session::{self, Finished};
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, Tick};
-use crate::flow::tcp::TcpTracker;
-use crate::flow::{EndpointV4, FlowId, FlowKey, FlowV4, Protocol};
-use crate::nat::Mapping;
+use crate::flow::{EndpointV4, FlowId, FlowKey};
 use crate::nat::translate::{self, Transport};
-use crate::placement::{Demand, LanId, Snapshot, Uplink, UplinkId, choose, is_eligible};
+use crate::placement::{LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::icmp::ErrorKind;
-use crate::wire::ipv4::is_one_host;
 use crate::wire::pppoe::LINK_LENGTH;
 use crate::wire::{AddressField, Ipv4, PacketBuffer, Segmentation, TcpFlags, TcpSegment, fragmentation, ipv4, tcp};
 
@@ -113,48 +110,6 @@ impl Worker {
         finish(packet, parsed, uplink.mtu, Egress::Uplink(uplink_id), out)
     }
 
-    /// Makes a flow for the first packet of a connection: an uplink, a mapping, a record.
-    fn open_outbound(&mut self, context: Context<'_>, flow: &FlowPacket<'_>) -> Result<FlowId, DropReason> {
-        let key = flow.key;
-        check_route(context.snapshot, flow.parsed)?;
-        let mut record = FlowV4::new(key);
-        if key.protocol == Protocol::Tcp {
-            let segment = flow.segment.ok_or(DropReason::FragmentDropped)?;
-            record.body.tcp = TcpTracker::open(segment, false).ok_or(DropReason::TcpNoConnection)?;
-        }
-        if self.table.len() >= self.table.capacity() {
-            return Err(DropReason::TableFull);
-        }
-        let mapping = self.mapping_for(context.snapshot, key)?;
-        if key.protocol == Protocol::Tcp && flow.segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN)) {
-            self.counters.uplink(mapping.uplink).connections_tried.add(1);
-        }
-        record.body.uplink = mapping.uplink.0;
-        record.body.external_port = mapping.external_port;
-        record.body.created = Tick::at(context.now);
-        if owner_of_address(context.snapshot, key.remote.address).is_some() {
-            record.body.flags |= FLAG_HAIRPIN;
-        }
-        self.add_first(context.now, record, mapping)
-    }
-
-    /// The mapping of the host's endpoint (RFC 4787 REQ-1), if its uplink can still take new flows; else a new one on
-    /// the uplink that placement chooses, or on another that still has ports.
-    fn mapping_for(&mut self, snapshot: &Snapshot, key: FlowKey) -> Result<Mapping, DropReason> {
-        let existing = self.mappings.find(key.protocol, key.internal);
-        if let Some(mapping) = existing.filter(|mapping| is_eligible(&snapshot.uplinks, mapping.uplink)) {
-            return Ok(mapping);
-        }
-        let chosen = choose(&snapshot.uplinks, &self.load, Demand::of(&key)).ok_or(DropReason::NoUplink)?;
-        if let Some(mapping) = self.mappings.open(key.protocol, chosen, key.internal) {
-            return Ok(mapping);
-        }
-        let others =
-            snapshot.uplinks.iter().filter(|uplink| uplink.id != chosen && is_eligible(&snapshot.uplinks, uplink.id));
-        let mut opened = others.filter_map(|uplink| self.mappings.open(key.protocol, uplink.id, key.internal));
-        opened.next().ok_or(DropReason::NoPort)
-    }
-
     fn follow_outbound(
         &mut self,
         context: Context<'_>,
@@ -206,21 +161,6 @@ impl Worker {
         };
         self.refuse_host(context, lan, refused, kind, out);
     }
-}
-
-/// Whether a first packet may go to the internet at all.
-fn check_route(snapshot: &Snapshot, parsed: &Parsed) -> Result<(), DropReason> {
-    let (source, destination) = (parsed.ip.source, parsed.ip.destination);
-    if !is_one_host(source) || owner_of_address(snapshot, source).is_some() {
-        return Err(DropReason::BadSource);
-    }
-    if !is_one_host(destination) || destination.is_link_local() {
-        return Err(DropReason::BadDestination);
-    }
-    if snapshot.kernel_networks.iter().any(|network| network.contains(&destination)) {
-        return Err(DropReason::LocalDestination);
-    }
-    Ok(())
 }
 
 /// The uplink that has an address for its own.

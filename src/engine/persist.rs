@@ -30,7 +30,7 @@ use crate::sys::slab::Slab;
 
 /// "potatoes", and the layout's version.
 const MAGIC: u64 = u64::from_be_bytes(*b"potatoes");
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 
 /// What makes an uplink the same one in the next run.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -350,15 +350,6 @@ impl Worker {
         }
     }
 
-    /// Adds a flow of a mapping to the table and counts it.
-    pub(super) fn add_flow(&mut self, record: FlowV4, mapping: Mapping) -> Result<FlowId, DropReason> {
-        let id = self.table.insert(record).ok_or(DropReason::TableFull)?;
-        self.mappings.add_flow(mapping);
-        self.count(mapping.uplink);
-        self.counters.flows_created.add(1);
-        Ok(id)
-    }
-
     /// Counts a flow of an uplink.
     pub(super) fn count(&self, uplink: UplinkId) {
         self.load.add(uplink);

@@ -121,6 +121,18 @@ pub struct FlowBody {
     pub flags: u8,
     /// Ethernet address that the host last sent from.
     pub lan_mac: [u8; 6],
+    /// The rule that decided where it goes, as the policy numbers them; 0: none.
+    pub rule: u16,
+    /// The number of its host in the accounts.
+    pub host: u16,
+    /// What it is for, as the policy numbers classes.
+    pub class: u8,
+    /// Why it has its line, as placement numbers reasons.
+    pub reason: u8,
+    /// DSCP of its first packet (RFC 2474).
+    pub dscp: u8,
+    /// Not used.
+    pub spare: u8,
 }
 
 /// Both sides have spoken.
@@ -163,7 +175,7 @@ pub struct FlowV6 {
 }
 
 const _: () =
-    assert!(size_of::<FlowV4>() <= 112 && size_of::<FlowV6>() <= 136, "a million flows fit in 160 bytes each");
+    assert!(size_of::<FlowV4>() <= 120 && size_of::<FlowV6>() <= 144, "a million flows fit in 160 bytes each");
 
 impl FlowV4 {
     /// A record for `key` with nothing counted yet.

@@ -51,7 +51,8 @@ pub struct FailedOver {
     pub moved: u64,
     /// Connections whose SYN opens them on another line when it is sent again.
     pub rescued: u64,
-    /// Workers that have kept what they had left, for the line was back or no other took flows.
+    /// Workers that have kept what they had left, for the line was back or no other took flows; and flows that no other line
+    /// is for.
     pub kept: u64,
 }
 
@@ -61,7 +62,7 @@ impl FailedOver {
         self.told += u64::from(page.told);
         self.moved += u64::from(page.moved);
         self.rescued += u64::from(page.rescued);
-        self.kept += u64::from(page.step == FailOverStep::Kept);
+        self.kept += u64::from(page.step == FailOverStep::Kept) + u64::from(page.kept);
     }
 }
 

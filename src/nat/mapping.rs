@@ -21,7 +21,7 @@ use crate::flow::hash::HashKey;
 use crate::flow::index::SlotIndex;
 use crate::flow::record::{EndpointV4, Tick};
 use crate::flow::{Protocol, Timestamp};
-use crate::placement::UplinkId;
+use crate::placement::{UplinkId, UplinkSet};
 use crate::sys::prefetch::prefetch;
 
 /// How long a port stays with its host after its last flow (RFC 6888 REQ-8: 120 s).
@@ -101,9 +101,9 @@ impl Mappings {
         let slots = tables * self.slice.slots();
         let mut by_internal = SlotIndex::with_capacity(slots);
         for (number, slot) in (0..).zip(&self.slots).filter(|(_, slot)| slot.is_taken) {
-            let protocol = Protocol::ALL[number as usize / self.slice.slots() % Protocol::ALL.len()];
-            // Of several mappings that a host has, new flows use one.
-            if self.find_number(protocol, slot.internal) == Some(number) {
+            let Some(Mapping { protocol, uplink, .. }) = self.mapping(number as usize) else { continue };
+            // Of several mappings that a host has on an uplink, new flows use one.
+            if self.find_number(protocol, slot.internal, UplinkSet::of(uplink)) == Some(number) {
                 let is_indexed = by_internal.insert(self.hash_of(protocol, slot.internal), number);
                 debug_assert!(is_indexed, "the index has room for every slot");
             }
@@ -149,20 +149,22 @@ impl Mappings {
         self.hash.hash(u64::from(internal.port) << 8 | u64::from(protocol as u8), u32::from(internal.address).into())
     }
 
-    /// The number of the slot that new flows of `internal` use.
-    fn find_number(&self, protocol: Protocol, internal: EndpointV4) -> Option<u32> {
-        let slots = self.slice.slots();
+    /// The number of the slot on one of `uplinks` that new flows of `internal` use.
+    fn find_number(&self, protocol: Protocol, internal: EndpointV4, uplinks: UplinkSet) -> Option<u32> {
+        let (slots, protocols) = (self.slice.slots(), Protocol::ALL.len());
         let is_it = |number: u32| {
-            let number = number as usize;
-            self.slots[number].internal == internal && number / slots % Protocol::ALL.len() == protocol.index()
+            let (number, table) = (number as usize, number as usize / slots);
+            #[expect(clippy::cast_possible_truncation, reason = "there are 32 uplinks at most")]
+            let uplink = UplinkId((table / protocols) as u8);
+            table % protocols == protocol.index() && uplinks.contains(uplink) && self.slots[number].internal == internal
         };
         self.by_internal.find(self.hash_of(protocol, internal), is_it)
     }
 
-    /// The mapping that new flows of `internal` use, live or resting.
+    /// The mapping on one of `uplinks` that new flows of `internal` use, live or resting.
     #[must_use]
-    pub fn find(&self, protocol: Protocol, internal: EndpointV4) -> Option<Mapping> {
-        self.mapping(self.find_number(protocol, internal)? as usize)
+    pub fn find(&self, protocol: Protocol, internal: EndpointV4, uplinks: UplinkSet) -> Option<Mapping> {
+        self.mapping(self.find_number(protocol, internal, uplinks)? as usize)
     }
 
     /// The host behind an external port that has a live flow.
@@ -172,13 +174,19 @@ impl Mappings {
         (slot.flows > 0).then_some(slot.internal)
     }
 
-    /// Makes a mapping on `uplink` that the next flows of `internal` use; an older one on another uplink lives on until
-    /// its flows end. `None` when no port of the class is free. Call [`Self::add_flow`] next.
-    pub fn open(&mut self, protocol: Protocol, uplink: UplinkId, internal: EndpointV4) -> Option<Mapping> {
+    /// Makes a mapping on `uplink`, which the next flows of `internal` use instead of any on `superseded` uplinks; those live
+    /// on until their flows end. `None` when no port of the class is free. Call [`Self::add_flow`] next.
+    pub fn open(
+        &mut self,
+        protocol: Protocol,
+        uplink: UplinkId,
+        internal: EndpointV4,
+        superseded: UplinkSet,
+    ) -> Option<Mapping> {
         let table = Self::table(protocol, uplink);
         let slot = self.taken.get_mut(table)?.choose(internal.port, &mut self.random)?;
         let number = table * self.slice.slots() + slot;
-        self.occupy(number, protocol, internal);
+        self.occupy(number, protocol, internal, superseded.union(UplinkSet::of(uplink)));
         self.mapping(number)
     }
 
@@ -190,12 +198,12 @@ impl Mappings {
             return slot.internal == internal;
         }
         self.taken[number / self.slice.slots()].take(number % self.slice.slots());
-        self.occupy(number, mapping.protocol, internal);
+        self.occupy(number, mapping.protocol, internal, UplinkSet::of(mapping.uplink));
         true
     }
 
-    fn occupy(&mut self, number: usize, protocol: Protocol, internal: EndpointV4) {
-        if let Some(older) = self.find_number(protocol, internal) {
+    fn occupy(&mut self, number: usize, protocol: Protocol, internal: EndpointV4, superseded: UplinkSet) {
+        while let Some(older) = self.find_number(protocol, internal, superseded) {
             self.forget_internal(older as usize);
         }
         self.slots[number] = Slot { internal, is_taken: true, ..FREE };
@@ -297,57 +305,67 @@ mod tests {
     #[test]
     fn port_is_kept_and_never_shared_between_hosts() {
         let mut mappings = mappings();
-        let first = mappings.open(Protocol::Udp, DSL1, host(20, 5060)).unwrap();
+        let first = mappings.open(Protocol::Udp, DSL1, host(20, 5060), UplinkSet::ALL).unwrap();
         mappings.add_flow(first);
-        let second = mappings.open(Protocol::Udp, DSL1, host(21, 5060)).unwrap();
+        let second = mappings.open(Protocol::Udp, DSL1, host(21, 5060), UplinkSet::ALL).unwrap();
         mappings.add_flow(second);
         assert_eq!(first.external_port, 5060);
         assert_ne!(second.external_port, 5060);
         assert_eq!(mappings.internal(second), Some(host(21, 5060)));
-        assert_eq!(mappings.find(Protocol::Udp, host(20, 5060)), Some(first));
-        assert_eq!(mappings.find(Protocol::Tcp, host(20, 5060)), None);
+        assert_eq!(mappings.find(Protocol::Udp, host(20, 5060), UplinkSet::ALL), Some(first));
+        assert_eq!(mappings.find(Protocol::Tcp, host(20, 5060), UplinkSet::ALL), None);
     }
 
     #[test]
     fn silent_port_rests_for_its_host_alone() {
         let mut mappings = mappings();
         let start = Timestamp::from_millis(1_000);
-        let first = mappings.open(Protocol::Udp, DSL1, host(20, 4000)).unwrap();
+        let first = mappings.open(Protocol::Udp, DSL1, host(20, 4000), UplinkSet::ALL).unwrap();
         mappings.add_flow(first);
         mappings.remove_flow(start, first, Ending::Silent);
         assert_eq!(mappings.internal(first), None);
-        assert_eq!(mappings.find(Protocol::Udp, host(20, 4000)), Some(first));
-        assert_ne!(mappings.open(Protocol::Udp, DSL1, host(21, 4000)).unwrap().external_port, 4000);
+        assert_eq!(mappings.find(Protocol::Udp, host(20, 4000), UplinkSet::ALL), Some(first));
+        assert_ne!(mappings.open(Protocol::Udp, DSL1, host(21, 4000), UplinkSet::ALL).unwrap().external_port, 4000);
         let round = mappings.round();
         mappings.sweep(start + REST, round);
-        assert_eq!(mappings.find(Protocol::Udp, host(20, 4000)), None);
-        assert_eq!(mappings.open(Protocol::Udp, DSL1, host(22, 4000)).unwrap().external_port, 4000);
+        assert_eq!(mappings.find(Protocol::Udp, host(20, 4000), UplinkSet::ALL), None);
+        assert_eq!(mappings.open(Protocol::Udp, DSL1, host(22, 4000), UplinkSet::ALL).unwrap().external_port, 4000);
     }
 
     #[test]
     fn port_of_a_tcp_flow_seen_to_end_is_free_at_once() {
         let mut mappings = mappings();
-        let first = mappings.open(Protocol::Tcp, DSL1, host(20, 4000)).unwrap();
+        let first = mappings.open(Protocol::Tcp, DSL1, host(20, 4000), UplinkSet::ALL).unwrap();
         mappings.add_flow(first);
         mappings.add_flow(first);
         mappings.remove_flow(Timestamp::default(), first, Ending::Seen);
         assert!(mappings.internal(first).is_some());
         mappings.remove_flow(Timestamp::default(), first, Ending::Seen);
-        assert_eq!(mappings.open(Protocol::Tcp, DSL1, host(21, 4000)).unwrap().external_port, 4000);
+        assert_eq!(mappings.open(Protocol::Tcp, DSL1, host(21, 4000), UplinkSet::ALL).unwrap().external_port, 4000);
         assert!(!mappings.is_empty());
     }
 
     #[test]
     fn newer_mapping_on_another_uplink_leaves_the_older_its_flows() {
         let mut mappings = mappings();
-        let older = mappings.open(Protocol::Tcp, DSL1, host(20, 4000)).unwrap();
+        let older = mappings.open(Protocol::Tcp, DSL1, host(20, 4000), UplinkSet::ALL).unwrap();
         mappings.add_flow(older);
-        let newer = mappings.open(Protocol::Tcp, DSL2, host(20, 4000)).unwrap();
+        let newer = mappings.open(Protocol::Tcp, DSL2, host(20, 4000), UplinkSet::ALL).unwrap();
         mappings.add_flow(newer);
-        assert_eq!(mappings.find(Protocol::Tcp, host(20, 4000)), Some(newer));
+        assert_eq!(mappings.find(Protocol::Tcp, host(20, 4000), UplinkSet::ALL), Some(newer));
         assert_eq!(mappings.internal(older), Some(host(20, 4000)));
         mappings.remove_flow(Timestamp::default(), older, Ending::Seen);
-        assert_eq!(mappings.find(Protocol::Tcp, host(20, 4000)), Some(newer));
+        assert_eq!(mappings.find(Protocol::Tcp, host(20, 4000), UplinkSet::ALL), Some(newer));
+    }
+
+    #[test]
+    fn endpoint_has_a_mapping_for_flows_of_each_kind() {
+        let mut mappings = mappings();
+        let [bulk, isolated] = [DSL1, DSL2].map(UplinkSet::of);
+        let first = mappings.open(Protocol::Udp, DSL1, host(20, 4000), bulk).unwrap();
+        let second = mappings.open(Protocol::Udp, DSL2, host(20, 4000), isolated).unwrap();
+        assert_eq!(mappings.find(Protocol::Udp, host(20, 4000), bulk), Some(first));
+        assert_eq!(mappings.find(Protocol::Udp, host(20, 4000), isolated), Some(second));
     }
 
     #[test]
@@ -361,19 +379,19 @@ mod tests {
     #[test]
     fn room_for_another_uplink_leaves_every_mapping_as_it_was() {
         let mut mappings = mappings();
-        let older = mappings.open(Protocol::Udp, DSL1, host(1, 5_000)).unwrap();
+        let older = mappings.open(Protocol::Udp, DSL1, host(1, 5_000), UplinkSet::ALL).unwrap();
         mappings.add_flow(older);
-        let newer = mappings.open(Protocol::Udp, DSL2, host(1, 5_000)).unwrap();
+        let newer = mappings.open(Protocol::Udp, DSL2, host(1, 5_000), UplinkSet::ALL).unwrap();
         mappings.add_flow(newer);
         let added = UplinkId(4);
-        assert_eq!(mappings.open(Protocol::Udp, added, host(2, 6_000)), None);
+        assert_eq!(mappings.open(Protocol::Udp, added, host(2, 6_000), UplinkSet::ALL), None);
         mappings.make_room(5);
         assert_eq!((mappings.internal(older), mappings.internal(newer)), (Some(host(1, 5_000)), Some(host(1, 5_000))));
-        assert_eq!(mappings.find(Protocol::Udp, host(1, 5_000)), Some(newer));
-        let there = mappings.open(Protocol::Udp, added, host(2, 6_000)).unwrap();
+        assert_eq!(mappings.find(Protocol::Udp, host(1, 5_000), UplinkSet::ALL), Some(newer));
+        let there = mappings.open(Protocol::Udp, added, host(2, 6_000), UplinkSet::ALL).unwrap();
         assert_eq!((there.uplink, there.external_port), (added, 6_000));
         mappings.make_room(2);
-        assert_eq!(mappings.find(Protocol::Udp, host(2, 6_000)), Some(there));
+        assert_eq!(mappings.find(Protocol::Udp, host(2, 6_000), UplinkSet::ALL), Some(there));
         assert_eq!(mappings.round(), 5 * 3 * 65_536);
     }
 }

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam::utils::CachePadded;
 
-use super::uplink::{Availability, MAX_UPLINKS, Uplink, UplinkId};
+use super::ids::{MAX_UPLINKS, UplinkId};
+use super::policy::{Tiers, UplinkSet};
+use super::uplink::{Availability, Uplink};
 use crate::flow::{FlowKey, Protocol};
 
 /// What each uplink has to do, over all workers. Touched when a flow or a transfer begins or ends, never by its packets.
@@ -118,32 +120,31 @@ fn trust(uplink: &Uplink) -> Option<Trust> {
     }
 }
 
-/// Whether a new flow may be given to the uplink `id` of `uplinks`: there is none that is better.
+/// The lines that a new flow may be given to: those of the first tier that has one that is up. While none has, those that
+/// are being tested take it, and while there is none of those either, lame ones do.
 #[must_use]
-pub fn is_eligible(uplinks: &[Uplink], id: UplinkId) -> bool {
+pub fn candidates(uplinks: &[Uplink], tiers: &Tiers) -> UplinkSet {
+    let of_trust = |wanted| -> UplinkSet {
+        uplinks.iter().filter(|uplink| trust(uplink) == Some(wanted)).map(|uplink| uplink.id).collect()
+    };
+    let best_of = |trusted: UplinkSet| tiers.iter().map(|tier| tier.intersection(trusted)).find(|set| !set.is_empty());
+    [Trust::Full, Trust::Untested, Trust::LastResort]
+        .into_iter()
+        .find_map(|wanted| best_of(of_trust(wanted)))
+        .unwrap_or_default()
+}
+
+/// Whether a line takes new flows of somebody: there is none that would be preferred to it whatever the flow.
+#[must_use]
+pub fn takes_flows(uplinks: &[Uplink], id: UplinkId) -> bool {
     let ours = uplinks.get(id.index()).and_then(trust);
     ours.is_some() && ours == uplinks.iter().filter_map(trust).max()
 }
 
-/// The eligible uplink for a new flow, the first of equals; `None` when none is eligible. Takes time in proportion to the
+/// The one of `candidates` for a new flow, the first of equals; `None` when there is none. Takes time in proportion to the
 /// uplinks.
 #[must_use]
-pub fn choose(uplinks: &[Uplink], load: &Load, demand: Demand) -> Option<UplinkId> {
-    least_loaded(uplinks.iter(), load, demand)
-}
-
-/// As [`choose`], but never `avoided`, and only a line that is up: something that works well enough to be left for it.
-#[must_use]
-pub fn choose_other(uplinks: &[Uplink], load: &Load, demand: Demand, avoided: UplinkId) -> Option<UplinkId> {
-    let is_better = |uplink: &&Uplink| uplink.id != avoided && trust(uplink) == Some(Trust::Full);
-    least_loaded(uplinks.iter().filter(is_better), load, demand)
-}
-
-fn least_loaded<'a>(
-    uplinks: impl Iterator<Item = &'a Uplink> + Clone,
-    load: &Load,
-    demand: Demand,
-) -> Option<UplinkId> {
+pub fn choose(uplinks: &[Uplink], load: &Load, demand: Demand, candidates: UplinkSet) -> Option<UplinkId> {
     // How many there are with this one, for each unit of weight, in 32.32 fixed point.
     let share =
         |count: u32, uplink: &Uplink| (u64::from(count.saturating_add(1)) << 32) / u64::from(uplink.weight.get());
@@ -154,8 +155,24 @@ fn least_loaded<'a>(
         };
         (transfers, share(load.flows(uplink.id), uplink))
     };
-    let best = uplinks.clone().filter_map(trust).max()?;
-    uplinks.filter(|uplink| trust(uplink) == Some(best)).min_by_key(shares).map(|uplink| uplink.id)
+    uplinks.iter().filter(|uplink| candidates.contains(uplink.id)).min_by_key(shares).map(|uplink| uplink.id)
+}
+
+/// As [`choose`], for a flow that is to leave `avoided`: only for a line that is up, something that works well enough to be
+/// left for.
+#[must_use]
+pub fn choose_other(
+    uplinks: &[Uplink],
+    load: &Load,
+    demand: Demand,
+    tiers: &Tiers,
+    avoided: UplinkId,
+) -> Option<UplinkId> {
+    let up: UplinkSet =
+        uplinks.iter().filter(|uplink| trust(uplink) == Some(Trust::Full)).map(|uplink| uplink.id).collect();
+    let others = up.without(UplinkSet::of(avoided));
+    let tier = tiers.iter().map(|tier| tier.intersection(others)).find(|tier| !tier.is_empty())?;
+    choose(uplinks, load, demand, tier)
 }
 
 #[cfg(test)]
@@ -183,14 +200,14 @@ mod tests {
     }
 
     fn chosen(uplinks: &[Uplink]) -> Option<UplinkId> {
-        choose(uplinks, &Load::default(), Demand::Little)
+        choose(uplinks, &Load::default(), Demand::Little, candidates(uplinks, &Tiers::ANY))
     }
 
     #[test]
     fn flows_spread_by_weight() {
         let (uplinks, load) = ([uplink(0, 1), uplink(1, 2), uplink(2, 5)], Load::default());
         for _ in 0..80 {
-            load.add(choose(&uplinks, &load, Demand::Little).unwrap());
+            load.add(choose(&uplinks, &load, Demand::Little, UplinkSet::ALL).unwrap());
         }
         assert_eq!([0, 1, 2].map(|id| load.flows(UplinkId(id))), [10, 20, 50]);
     }
@@ -199,7 +216,7 @@ mod tests {
     fn transfer_goes_where_it_gets_most() {
         let (uplinks, load) = ([uplink(0, 5), uplink(1, 20), uplink(2, 20)], Load::default());
         let mut begin = || {
-            let id = choose(&uplinks, &load, Demand::Transfer).unwrap();
+            let id = choose(&uplinks, &load, Demand::Transfer, UplinkSet::ALL).unwrap();
             load.add(id);
             load.begin_transfer(id);
             id.0
@@ -208,7 +225,7 @@ mod tests {
         let first: Vec<_> = std::iter::repeat_with(&mut begin).take(8).collect();
         assert_eq!(first, [1, 2, 1, 2, 1, 2, 0, 1]);
         load.end_transfer(UplinkId(2));
-        assert_eq!(choose(&uplinks, &load, Demand::Transfer), Some(UplinkId(2)));
+        assert_eq!(choose(&uplinks, &load, Demand::Transfer, UplinkSet::ALL), Some(UplinkId(2)));
     }
 
     #[test]
@@ -217,7 +234,7 @@ mod tests {
         uplinks[0].availability = Availability::NoCarrier;
         uplinks[2].next_hop = None;
         assert_eq!(chosen(&uplinks), Some(UplinkId(1)));
-        let other = |avoided| choose_other(&uplinks, &Load::default(), Demand::Little, UplinkId(avoided));
+        let other = |avoided| choose_other(&uplinks, &Load::default(), Demand::Little, &Tiers::ANY, UplinkId(avoided));
         assert_eq!((other(0), other(1)), (Some(UplinkId(1)), None));
         uplinks[1].external = None;
         assert_eq!(chosen(&uplinks), None);
@@ -228,15 +245,31 @@ mod tests {
         let mut uplinks = [uplink(0, 9), uplink(1, 9), uplink(2, 1)];
         uplinks[0].availability = Availability::Lame;
         uplinks[1].availability = Availability::Testing;
-        let eligible = |uplinks: &[Uplink]| [0, 1, 2].map(|id| is_eligible(uplinks, UplinkId(id)));
+        let eligible = |uplinks: &[Uplink]| [0, 1, 2].map(|id| takes_flows(uplinks, UplinkId(id)));
         assert_eq!((chosen(&uplinks), eligible(&uplinks)), (Some(UplinkId(2)), [false, false, true]));
         uplinks[2].availability = Availability::Down;
         assert_eq!((chosen(&uplinks), eligible(&uplinks)), (Some(UplinkId(1)), [false, true, false]));
-        let other = choose_other(&uplinks, &Load::default(), Demand::Little, UplinkId(2));
+        let other = choose_other(&uplinks, &Load::default(), Demand::Little, &Tiers::ANY, UplinkId(2));
         assert_eq!(other, None, "nothing is left for a line in doubt");
         uplinks[1].availability = Availability::NoCarrier;
         assert_eq!((chosen(&uplinks), eligible(&uplinks)), (Some(UplinkId(0)), [true, false, false]));
         uplinks[0].external = None;
         assert_eq!((chosen(&uplinks), eligible(&uplinks)), (None, [false; 3]));
+    }
+
+    #[test]
+    fn next_tier_takes_flows_while_the_first_has_no_line_that_is_up() {
+        let mut uplinks = [uplink(0, 1), uplink(1, 1), uplink(2, 1)];
+        let only = |id| UplinkSet::of(UplinkId(id));
+        let tiers = Tiers::new(only(2), only(1), only(0));
+        assert_eq!(candidates(&uplinks, &tiers), only(2));
+        uplinks[2].availability = Availability::Lame;
+        assert_eq!(candidates(&uplinks, &tiers), only(1));
+        let other = choose_other(&uplinks, &Load::default(), Demand::Little, &tiers, UplinkId(1));
+        assert_eq!(other, Some(UplinkId(0)), "nothing is left for a lame line");
+        (uplinks[0].availability, uplinks[1].availability) = (Availability::Lame, Availability::Down);
+        assert_eq!(candidates(&uplinks, &tiers), only(2));
+        let alone = Tiers::new(only(1), UplinkSet::NONE, UplinkSet::NONE);
+        assert_eq!(candidates(&uplinks, &alone), UplinkSet::NONE);
     }
 }

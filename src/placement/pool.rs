@@ -15,7 +15,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::uplink::UplinkId;
+use super::ids::UplinkId;
 use crate::flow::Timestamp;
 
 // Ours.

@@ -1,76 +1,15 @@
 //! The snapshot of lines and LAN interfaces that the workers read: immutable, published whole by the daemon.
 
-use std::fmt;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 
+use super::ids::{LanId, UplinkId};
+use super::policy::Policy;
 use crate::wire::MacAddress;
 use crate::wire::pppoe::SessionId;
-
-/// Most uplinks a router can have.
-pub const MAX_UPLINKS: usize = 32;
-/// Most LAN interfaces a router can have, the TUN device among them.
-pub const MAX_LANS: usize = 8;
-
-/// An uplink: its place in [`Snapshot::uplinks`], constant while the router runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UplinkId(pub u8);
-
-impl UplinkId {
-    /// For arrays with an entry an uplink.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// A LAN-side port: 0 is the TUN device, the others are Ethernet interfaces. Constant while the router runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LanId(pub u8);
-
-impl LanId {
-    /// The TUN device, which is always there: the router's own traffic comes by it.
-    pub const TUN: Self = Self(0);
-
-    /// For arrays with an entry a LAN.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// A worker thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WorkerId(pub u8);
-
-impl WorkerId {
-    /// For arrays with an entry a worker.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-impl fmt::Display for WorkerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The worker that owns all flows of an internal port, and of an external one (or ICMP identifier).
-///
-/// One function serves both sides, so a flow whose port is kept through the NAT has one owner seen from either side,
-/// and a port that must change is taken from the same worker's slice. The lowest bit does not count: hosts choose ports
-/// of one parity, and an RTP port and the RTCP port above it stay together. The steering programs on the sockets
-/// compute the same.
-#[must_use]
-pub const fn owner_of_port(port: u16, workers: u8) -> WorkerId {
-    #[expect(clippy::cast_possible_truncation, reason = "a remainder of division by a u8")]
-    WorkerId(((port >> 1) % workers as u16) as u8)
-}
 
 /// Whether new flows may be given to an uplink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -227,6 +166,8 @@ pub struct Snapshot {
     pub lans: Vec<Option<Lan>>,
     /// Networks that the kernel reaches without us: the LANs themselves and what the machine has routes to.
     pub kernel_networks: Vec<Ipv4Net>,
+    /// Which lines a new flow may have.
+    pub policy: Arc<Policy>,
 }
 
 impl Snapshot {
@@ -236,11 +177,13 @@ impl Snapshot {
         self.uplinks.get(id.index())
     }
 
-    /// Whether flows need not know one from the other: at most the daemon waits for other answers.
+    /// Whether flows need not know one from the other: at most the daemon waits for other answers, or new flows are placed
+    /// in another way.
     #[must_use]
     pub fn is_same_for_flows(&self, other: &Self) -> bool {
         let mut like_other = self.clone();
         like_other.generation = other.generation;
+        like_other.policy = Arc::clone(&other.policy);
         for (uplink, theirs) in like_other.uplinks.iter_mut().zip(&other.uplinks) {
             uplink.dhcp = theirs.dhcp;
             uplink.probed = Arc::clone(&theirs.probed);
@@ -287,11 +230,5 @@ mod tests {
         assert!(quiet.is_same_for_flows(&renewing));
         assert!(!quiet.is_same_for_flows(&snapshot(vec![uplink(second, DhcpAnswers::Unwanted)])));
         assert!(!quiet.is_same_for_flows(&snapshot(Vec::new())));
-    }
-
-    #[test]
-    fn both_ports_of_a_media_stream_have_one_owner() {
-        assert_eq!(owner_of_port(30_000, 2), owner_of_port(30_001, 2));
-        assert_ne!(owner_of_port(30_000, 2), owner_of_port(30_002, 2));
     }
 }

@@ -47,6 +47,8 @@ pub struct Ipv4 {
     pub dont_fragment: bool,
     /// Its place if it is a piece of a datagram.
     pub fragment: Option<FragmentPlace>,
+    /// What the sender has marked it with (RFC 2474): 0 to 63.
+    pub dscp: u8,
     /// Time to live.
     pub ttl: u8,
     /// Protocol number of the payload.
@@ -118,6 +120,7 @@ impl Ipv4 {
             identification: half(4),
             dont_fragment: flags & 0x4000 != 0,
             fragment: (offset != 0 || more).then_some(FragmentPlace { offset, more }),
+            dscp: fixed[1] >> 2,
             ttl: fixed[8],
             protocol: fixed[9],
             source: Ipv4Addr::new(fixed[12], fixed[13], fixed[14], fixed[15]),

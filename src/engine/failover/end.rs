@@ -5,7 +5,7 @@ use super::super::worker::{Context, Worker, mapping_of};
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_SHORTCUT, Tick};
 use crate::flow::{Direction, FlowId, FlowKey, FlowV4, Protocol, TcpState, Timestamp};
 use crate::nat::{Ending, Mapping};
-use crate::placement::{Demand, Snapshot, UplinkId, choose_other, is_eligible};
+use crate::placement::{Demand, Snapshot, Tiers, UplinkId, UplinkSet, candidates, choose_other, takes_flows};
 
 /// Records looked at in one call: some 0.3 ms.
 const PAGE_RECORDS: u32 = 16_384;
@@ -37,6 +37,8 @@ pub struct FailOverPage {
     pub moved: u32,
     /// Connections whose SYN opens them on another line when it is sent again.
     pub rescued: u32,
+    /// Flows that wait for their line, for no other is meant for them.
+    pub kept: u32,
 }
 
 /// What becomes of a flow.
@@ -91,8 +93,9 @@ impl Worker {
         out: &mut Outbox,
     ) -> FailOverPage {
         let mut page = FailOverPage::default();
-        let carries = is_eligible(&snapshot.uplinks, uplink);
-        if carries || choose_other(&snapshot.uplinks, &self.load, Demand::Little, uplink).is_none() {
+        let carries = takes_flows(&snapshot.uplinks, uplink);
+        let can_go = || choose_other(&snapshot.uplinks, &self.load, Demand::Little, &Tiers::ANY, uplink).is_some();
+        if carries || !can_go() {
             page.step = FailOverStep::Kept;
             return page;
         }
@@ -130,6 +133,12 @@ impl Worker {
         }
         let record = *self.table.record(id);
         let uplink = UplinkId(record.body.uplink);
+        let (uplinks, tiers) = (&context.snapshot.uplinks, Self::tiers_of(context.snapshot, &record));
+        if choose_other(uplinks, &self.load, Demand::Little, &tiers, uplink).is_none() {
+            // No other line is for it: it waits for its own.
+            page.kept += 1;
+            return;
+        }
         match Fate::of(&record, context.now) {
             Fate::Reset => {
                 self.reset_flow(context, id, out);
@@ -194,13 +203,14 @@ impl Worker {
         &mut self,
         snapshot: &Snapshot,
         key: FlowKey,
+        tiers: &Tiers,
         avoided: UplinkId,
     ) -> Option<Mapping> {
-        let is_one = |mapping: &Mapping| mapping.uplink != avoided && is_eligible(&snapshot.uplinks, mapping.uplink);
-        if let Some(mapping) = self.mappings.find(key.protocol, key.internal).filter(is_one) {
+        let others = candidates(&snapshot.uplinks, tiers).without(UplinkSet::of(avoided));
+        if let Some(mapping) = self.mappings.find(key.protocol, key.internal, others) {
             return Some(mapping);
         }
-        let other = choose_other(&snapshot.uplinks, &self.load, Demand::of(&key), avoided)?;
-        self.mappings.open(key.protocol, other, key.internal)
+        let other = choose_other(&snapshot.uplinks, &self.load, Demand::of(&key), tiers, avoided)?;
+        self.mappings.open(key.protocol, other, key.internal, tiers.all())
     }
 }

@@ -18,7 +18,8 @@ impl Worker {
             return false;
         }
         let packets = (record.body.out_packets, record.body.in_packets);
-        let Some(to) = self.mapping_elsewhere(context.snapshot, key, from.uplink) else { return false };
+        let tiers = Self::tiers_of(context.snapshot, self.table.record(id));
+        let Some(to) = self.mapping_elsewhere(context.snapshot, key, &tiers, from.uplink) else { return false };
         self.repin(context.now, id, to);
         self.counters.uplink(from.uplink).flows_moved.add(1);
         self.moves.add(context.now, Move { key, from, to, packets, asked: None });

@@ -8,7 +8,7 @@ use super::super::worker::{Context, Worker, mapping_of};
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_RESCUED, FLAG_RESCUED_AGAIN, Tick};
 use crate::flow::tcp::TcpState;
 use crate::flow::{FlowId, FlowV4};
-use crate::placement::{Demand, UplinkId, choose_other, is_eligible};
+use crate::placement::{Demand, UplinkId, candidates, choose_other};
 use crate::wire::TcpFlags;
 
 /// A SYN that comes again this much after the line was chosen is not answered there. Hosts repeat theirs after one second
@@ -30,7 +30,9 @@ impl Worker {
     fn review_syn(&mut self, context: Context<'_>, id: FlowId, flow: &FlowPacket<'_>) -> bool {
         let record = self.table.record(id);
         let uplink = UplinkId(record.body.uplink);
-        let takes_more = is_eligible(&context.snapshot.uplinks, uplink);
+        let uplinks = &context.snapshot.uplinks;
+        let tiers = Self::tiers_of(context.snapshot, record);
+        let takes_more = candidates(uplinks, &tiers).contains(uplink);
         let is_left_behind = match record.body.tcp.state() {
             TcpState::Aborted => true,
             TcpState::TimeWait | TcpState::Reset => !takes_more,
@@ -39,7 +41,7 @@ impl Worker {
                     self.rescue(context, id, flow);
                     return false;
                 }
-                let can = choose_other(&context.snapshot.uplinks, &self.load, Demand::Transfer, uplink).is_some();
+                let can = choose_other(uplinks, &self.load, Demand::Transfer, &tiers, uplink).is_some();
                 self.counters.uplink(uplink).syn_rescued.add(u64::from(can));
                 can
             }
@@ -66,7 +68,8 @@ impl Worker {
         if self.mappings.flows(from) != 1 {
             return;
         }
-        let Some(to) = self.mapping_elsewhere(context.snapshot, flow.key, from.uplink) else { return };
+        let tiers = Self::tiers_of(context.snapshot, record);
+        let Some(to) = self.mapping_elsewhere(context.snapshot, flow.key, &tiers, from.uplink) else { return };
         self.repin(context.now, id, to);
         self.counters.uplink(from.uplink).syn_rescued.add(1);
         let body = &mut self.table.record_mut(id).body;

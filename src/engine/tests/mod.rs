@@ -123,6 +123,7 @@ fn snapshot(uplinks: u8) -> Snapshot {
         uplinks: (0..uplinks).map(uplink).collect(),
         lans: vec![lan(LanId::TUN, LanLink::Tun), lan(LAN, LanLink::Ethernet(MacAddress([2, 0, 0, 0, 0, 1])))],
         kernel_networks: vec!["192.168.10.0/24".parse().unwrap()],
+        policy: std::sync::Arc::default(),
     }
 }
 
