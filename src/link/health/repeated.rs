@@ -7,8 +7,8 @@
 //! - the share of data that is sent again is high, and several times what is usual here;
 //! - the line was not full by our own traffic.
 //!
-//! What is usual is learned from while the line is up, and from nothing newer than a quarter of a minute: so that a
-//! line that fails is not held against its failing.
+//! What is usual is learned while the line is up and not full, and from nothing newer than ten seconds: so that a line
+//! that fails is not held against its failing.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -125,6 +125,8 @@ struct Bucket {
     number: u64,
     /// Out and back.
     shares: [Share; 2],
+    /// Whether the line was full for a while.
+    load: Load,
 }
 
 /// What a line's data has come to.
@@ -154,7 +156,7 @@ impl Repeated {
             Some(bucket) => bucket.shares = [0, 1].map(|way| bucket.shares[way].plus(news[way])),
             None => {
                 self.learn(number.saturating_sub(UNLEARNED));
-                self.buckets.push_back(Bucket { number, shares: news });
+                self.buckets.push_back(Bucket { number, shares: news, load: Load::Light });
             }
         }
         while self.buckets.front().is_some_and(|bucket| bucket.number + BUCKETS <= number) {
@@ -166,11 +168,12 @@ impl Repeated {
         }
     }
 
-    /// Learns from buckets up to number `end`, if the line was up.
+    /// Learns from buckets up to number `end`, if the line was up, and not full.
     fn learn(&mut self, end: u64) {
         if let Some(since) = self.up_since {
             let numbers = self.learned_to.max(number_at(since) + 1)..=end;
-            let old = self.buckets.iter().filter(|bucket| numbers.contains(&bucket.number));
+            let is_told = |bucket: &&Bucket| numbers.contains(&bucket.number) && bucket.load == Load::Light;
+            let old = self.buckets.iter().filter(is_told);
             self.usual = old.fold(self.usual, |sum, bucket| sum.plus(bucket.shares[0]));
         }
         self.learned_to = end + 1;
@@ -194,6 +197,7 @@ impl Repeated {
     pub(super) fn review(&mut self, now: Timestamp, traffic: &TrafficWindow, load: Load) -> Option<InVain> {
         if load == Load::Full {
             self.full_at = Some(now);
+            self.buckets.back_mut().into_iter().for_each(|bucket| bucket.load = Load::Full);
         }
         if self.full_at.is_some_and(|at| now.since(at) < HEARD_SPAN) {
             return None;

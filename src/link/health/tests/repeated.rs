@@ -156,9 +156,13 @@ fn line_full_by_our_own_traffic_is_not_silent() {
     world.connect();
     // Its queue is so long that nobody is heard for seconds, and hosts lose patience.
     let mut full = users(|second| if second < 60 || second % 10 < 5 { USUAL } else { SILENT });
-    world.users = Some(Box::new(move |elapsed| Traffic { bytes_out: elapsed * 120, ..full(elapsed) }));
+    let bytes_out = |elapsed: u64| elapsed.saturating_sub(55_000) * 120;
+    world.users = Some(Box::new(move |elapsed| Traffic { bytes_out: bytes_out(elapsed), ..full(elapsed) }));
     world.run(600_000);
     assert_eq!(world.changes.len(), 1, "{:?}", world.changes);
+    let status = world.health.status(world.time()).repeated;
+    assert_eq!(status.usual_percent, Some(2), "what it does when it is full is not usual");
+    assert!(status.out_percent > Some(10), "{status:?}");
 }
 
 #[test]
