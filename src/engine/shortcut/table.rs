@@ -98,7 +98,8 @@ pub mod field {
     pub const BYTES: i16 = 104;
     /// When the last one came, in nanoseconds since boot.
     pub const LAST: i16 = 112;
-    /// TCP segments whose data was sent before.
+    /// TCP segments whose data was sent before, as far as programs have seen it: what the engine has followed meanwhile is
+    /// not in [`END`].
     pub const REPEATED: i16 = 120;
     /// Whom the entry belongs to; 0: it is free.
     pub const OWNER: i16 = 124;

@@ -35,9 +35,7 @@ fn counted<T>(router: &Router, read: impl Fn(&UplinkCounters) -> T) -> T {
 
 /// Segments out and those sent again, the same in.
 fn segments(router: &Router) -> [u64; 4] {
-    counted(router, |line| {
-        [&line.out_data, &line.out_repeated, &line.in_data, &line.in_repeated].map(|counter| counter.value())
-    })
+    counted(router, |line| [&line.out_data, &line.out_repeated, &line.in_data, &line.in_repeated].map(Counter::value))
 }
 
 /// How often a far end was heard, and how many connections to it are stuck.
