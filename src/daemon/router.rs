@@ -28,6 +28,7 @@ use super::places::{self, Surroundings};
 use super::queue_drops::QueueDrops;
 use super::rates::Rates;
 use super::report::{FlowsQuery, FlowsReport, StatusReport};
+use super::rules::RuleIds;
 use super::uplink::UplinkState;
 use super::{DaemonError, control_socket, engine, status};
 use crate::config::Config;
@@ -70,6 +71,7 @@ pub(super) struct Router<'h> {
     pub(super) tun: TunState,
     pub(super) kernel_networks: Vec<Ipv4Net>,
     pub(super) hosts: Hosts,
+    pub(super) rule_ids: RuleIds,
     /// When routes and addresses are to be looked at again.
     pub(super) refresh_at: Option<Timestamp>,
     /// When what failed is to be tried again.
@@ -156,6 +158,7 @@ impl<'h> Router<'h> {
             worker_count: worker_count.get(),
             kernel_networks: Vec::new(),
             hosts: Hosts::default(),
+            rule_ids: RuleIds::new(&config),
             refresh_at: None,
             retry_at: None,
             admin_file,

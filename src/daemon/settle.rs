@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::DaemonError;
 use super::lan::Mode;
 use super::router::Router;
+use super::rules;
 use crate::host::{HostWarning, Interface, LanCapture};
 use crate::io::{self, FrameSender, Shortcut};
 
@@ -139,7 +140,13 @@ impl Router<'_> {
         }
         let settled = self.settle_adopted_lines().await;
         self.survive(settled, "uplink cannot be used");
-        let networks = self.host.kernel_networks().await?;
+        let mut networks = self.host.kernel_networks().await?;
+        let direct = rules::direct_networks(&self.config);
+        if !direct.is_empty() {
+            networks.extend_from_slice(&direct);
+            networks = Ipv4Net::aggregate(&networks);
+            networks.sort();
+        }
         let changed = networks != self.kernel_networks;
         self.kernel_networks = networks;
         self.settle_tun().await?;
