@@ -129,3 +129,93 @@ fn empty_pool(uplinks: &[Uplink], reservations: &[(usize, &Reservation)]) -> Opt
     let text = format!("no uplink is left for all other hosts: {}; leave them a balanced one", taken?.join(", "));
     Some(Advice { line: *line, text })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+
+    /// Lines 1 to 14: two balanced lines and one isolated. What follows begins in line 15.
+    fn advised(rest: &str) -> Vec<String> {
+        let line = |number: u8, role: &str| {
+            format!("[[uplink]]\nname = \"dsl{number}\"\ninterface = \"wan{number}\"\nkind = \"dhcp\"{role}\n")
+        };
+        let lines = [line(1, ""), line(2, ""), line(3, "")].concat();
+        let text = format!("[lan]\ninterface = \"lan0\"\n{lines}{rest}");
+        let advice = config::parse(Path::new("f"), &text).unwrap().advice;
+        advice.into_iter().map(|advice| format!("{}: {}", advice.line, advice.text)).collect()
+    }
+
+    fn rule(name: &str, rest: &str) -> String {
+        format!("[[rule]]\nname = \"{name}\"\n{rest}\n")
+    }
+
+    #[track_caller]
+    fn expect(rest: &str, expected: &[&str]) {
+        let advice = advised(rest);
+        assert_eq!(advice.len(), expected.len(), "{advice:#?}");
+        advice.iter().zip(expected).for_each(|(said, part)| assert!(said.contains(part), "{said} should say {part}"));
+    }
+
+    #[test]
+    fn rule_behind_a_wider_one_never_matches() {
+        let web = rule("web", "class = \"bulk\"\nprotocol = \"tcp\"\ndestination_port = [80, 443]");
+        let https =
+            rule("https", "uplink = \"dsl2\"\nprotocol = \"tcp\"\ndestination_port = 443\nsource = \"192.168.10.5\"");
+        expect(
+            &[web.clone(), https.clone()].concat(),
+            &["20: rule \"https\": it can never match: rule \"web\" in line 15 "],
+        );
+        expect(&[https, web.clone()].concat(), &[]);
+        let tv = web.replace("\"web\"", "\"tv\"") + "mac = \"02:00:5e:10:00:01\"\n";
+        expect(&[tv.clone(), web.clone()].concat(), &[]);
+        expect(&[web, tv].concat(), &["rule \"tv\": it can never match"]);
+    }
+
+    #[test]
+    fn rule_whose_exceptions_take_everything_never_matches() {
+        let rest = "class = \"bulk\"\ndestination = \"203.0.113.7\"\nexcept_destination = \"203.0.113.0/24\"";
+        expect(&rule("r", rest), &["15: rule \"r\": it can never match: its exceptions"]);
+    }
+
+    #[test]
+    fn what_a_direct_rule_leaves_to_the_kernel_no_other_rule_gets() {
+        let direct = rule("lab", "direct = true\ndestination = \"10.50.0.0/16\"");
+        let inside = rule("in", "class = \"bulk\"\ndestination = \"10.50.7.0/24\"");
+        expect(
+            &[inside.clone(), direct.clone()].concat(),
+            &["rule \"in\": it can never match: rule \"lab\" in line 19"],
+        );
+        expect(&[inside.replace("10.50.7.0/24", "10.0.0.0/8"), direct].concat(), &[]);
+    }
+
+    #[test]
+    fn class_isolated_without_a_line_for_it_makes_no_difference() {
+        expect(&rule("r", "class = \"isolated\""), &["no uplink has role = \"isolated\""]);
+    }
+
+    #[test]
+    fn rule_about_a_line_of_others_is_told_unless_it_is_about_them() {
+        let reserve = "[[reserve]]\nuplink = \"dsl3\"\nhosts = [\"192.168.10.50\", \"02:00:5e:10:00:01\"]\n";
+        let of = |rest: &str| [rule("r", &format!("uplink = \"dsl3\"\n{rest}")), reserve.to_owned()].concat();
+        expect(
+            &of(""),
+            &["uplink \"dsl3\" is reserved in line 19; flows of this rule from other hosts get a line of the pool"],
+        );
+        expect(&of("fallback = \"refuse\""), &["are refused"]);
+        expect(&of("source = \"192.168.10.0/24\""), &["is reserved"]);
+        expect(&of("source = \"192.168.10.50\""), &[]);
+        expect(&of("mac = \"02:00:5e:10:00:01\""), &[]);
+        expect(&of("mac = \"02:00:5e:10:00:02\""), &["is reserved"]);
+    }
+
+    #[test]
+    fn reservations_that_leave_nothing_are_told() {
+        let reserve = |number: u8| format!("[[reserve]]\nuplink = \"dsl{number}\"\nhosts = [\"192.168.10.50\"]\n");
+        expect(&[reserve(1), reserve(2)].concat(), &[]);
+        let all = "15: no uplink is left for all other hosts: dsl1 is reserved, dsl2 is reserved, dsl3 is reserved";
+        expect(&[reserve(1), reserve(2), reserve(3)].concat(), &[all]);
+    }
+}

@@ -188,3 +188,6 @@ fn ports(
 fn stickiness(value: &Value<'_>) -> Result<Stickiness, Mistake> {
     values::word(value, &[("never", Stickiness::Never), ("soft", Stickiness::Soft), ("hard", Stickiness::Hard)])
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,8 @@ pub(super) fn network(value: &Value<'_>) -> Result<Ipv4Net, Mistake> {
 /// Reads a port or a range of ports.
 pub(super) fn ports(value: &Value<'_>) -> Result<RangeInclusive<u16>, Mistake> {
     if value.get_ref().as_integer().is_some() {
-        return values::port(value).map(|port| port.get()..=port.get());
+        let port = values::port(value).map_err(|mistake| Mistake { right: PORTS.to_owned(), ..mistake })?;
+        return Ok(port.get()..=port.get());
     }
     let Some(given) = value.get_ref().as_str() else { return Err(wrong_type(value, PORTS)) };
     let wrong = |wrong: &str| Mistake::new(value.span(), format!("\"{}\" {wrong}", given.escape_debug()), PORTS);

@@ -14,8 +14,9 @@ impl Router<'_> {
     /// The policy as things are now; the one before if nothing is different.
     pub(super) fn policy(&self, before: &Arc<Policy>) -> Arc<Policy> {
         let isolated = isolated(&self.uplinks);
+        let id_of = |name: &UplinkName| id_of(&self.uplinks, name);
         let policy = Policy {
-            rules: rules::compiled(&self.config, &self.uplinks, &self.hosts, &self.rule_ids, isolated),
+            rules: rules::compiled(&self.config, id_of, &self.hosts, &self.rule_ids, isolated),
             reserved: reserved(&self.config, &self.uplinks, &self.hosts),
             isolated,
         };

@@ -361,6 +361,11 @@ impl<'h> Router<'h> {
         self.heed_pool();
     }
 
+    /// What the workers read now.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
     async fn answer(&mut self, request: Request) {
         // Whoever asked may have gone away.
         match request {
@@ -369,6 +374,7 @@ impl<'h> Router<'h> {
                 drop(answer.send(self.status()));
             }
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
+            Request::Explain(query, answer) => drop(answer.send(self.explain(&query))),
             Request::Link(order, peer, answer) => drop(answer.send(self.order_link(&order, peer))),
             Request::Reload(peer, answer) => drop(answer.send(self.reload(&peer.to_string()).await)),
         }
@@ -399,6 +405,7 @@ impl<'h> Router<'h> {
                 .map(|uplink| status::uplink(uplink, counters, &self.rates, &self.queue_drops, now))
                 .collect(),
             engine: status::engine(counters, &self.lans, &self.queue_drops),
+            rules: self.snapshot.load().policy.rules.iter().map(|rule| rule.name.to_string()).collect(),
         }
     }
 
@@ -406,7 +413,7 @@ impl<'h> Router<'h> {
         let (filter, limit) = status::filter(query, &self.uplinks)?;
         let listing = self.workers.list_flows(filter, limit + 1);
         match tokio::time::timeout(LONGEST_LISTING, listing).await {
-            Ok(found) => Ok(status::flows(found, limit, &self.uplinks)),
+            Ok(found) => Ok(status::flows(found, limit, &self.uplinks, &self.rule_ids)),
             Err(_) => Err("the workers are too busy to list so many flows; ask for fewer with limit".to_owned()),
         }
     }

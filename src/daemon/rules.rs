@@ -9,10 +9,8 @@ use std::sync::Arc;
 use ipnet::Ipv4Net;
 
 use super::hosts::{HostIdentity, Hosts};
-use super::places;
-use super::uplink::UplinkState;
-use crate::config::{self, Config, RuleAction};
-use crate::placement::{Action, Class, Match, Rule, RuleId, Stickiness, UplinkSet, default_rules};
+use crate::config::{self, Config, RuleAction, UplinkName};
+use crate::placement::{Action, Class, Match, Rule, RuleId, Stickiness, UplinkId, UplinkSet, default_rules};
 
 /// The numbers of rules, by their names.
 #[derive(Debug, Default)]
@@ -55,10 +53,10 @@ impl RuleIds {
     }
 }
 
-/// The rules as things are now: where lines are, and which addresses hosts have.
+/// The rules as things are now: where lines are (`id_of`; a line that has no place has no flows), and which addresses hosts have.
 pub(super) fn compiled(
     config: &Config,
-    uplinks: &[UplinkState],
+    id_of: impl Fn(&UplinkName) -> Option<UplinkId>,
     hosts: &Hosts,
     ids: &RuleIds,
     isolated: UplinkSet,
@@ -71,8 +69,7 @@ pub(super) fn compiled(
         let action = match &configured.action {
             RuleAction::Class(class) => Action::Class(*class),
             RuleAction::Uplinks(names, fallback) => {
-                let known = names.iter().filter_map(|name| places::named(uplinks, name));
-                Action::Uplinks(known.map(|uplink| uplink.id).collect(), *fallback)
+                Action::Uplinks(names.iter().filter_map(&id_of).collect(), *fallback)
             }
             // The kernel's: no such packet comes here.
             RuleAction::Direct => return None,
@@ -134,76 +131,4 @@ pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    fn config(rules: &str) -> Config {
-        let text = format!(
-            "[lan]\ninterface = \"lan0\"\n[[uplink]]\nname = \"dsl1\"\ninterface = \"wan1\"\nkind = \"dhcp\"\n{rules}"
-        );
-        config::parse(Path::new("f"), &text).unwrap()
-    }
-
-    fn rule(name: &str, rest: &str) -> String {
-        format!("[[rule]]\nname = \"{name}\"\n{rest}\n")
-    }
-
-    #[test]
-    fn number_of_a_rule_stays_its_names_whatever_comes_and_goes() {
-        let (ssh, web) = (rule("ssh", "class = \"bulk\""), rule("web", "class = \"isolated\""));
-        let mut ids = RuleIds::new(&config(&ssh));
-        let number = ids.of("ssh");
-        assert_ne!(number, RuleId::default());
-        assert_eq!(ids.of("web"), RuleId::default());
-        ids.learn(&config(&[web, ssh].concat()));
-        ids.learn(&config(""));
-        assert_eq!(ids.of("ssh"), number);
-        assert_eq!(ids.name(number).map(AsRef::as_ref), Some("ssh"));
-        assert_ne!(ids.of("web"), number);
-        assert_eq!(ids.name(ids.of("default:dns")).map(AsRef::as_ref), Some("default:dns"));
-        assert_eq!((ids.name(RuleId(0)), ids.name(RuleId(999))), (None, None));
-    }
-
-    #[test]
-    fn rules_come_in_their_order_and_the_routers_own_behind_them_while_a_line_is_isolated() {
-        let text = [
-            rule("lab", "direct = true\ndestination = \"10.50.0.0/16\""),
-            rule("b", "class = \"bulk\"\nprotocol = \"tcp\"\ndestination_port = [22, \"8000-8100\"]"),
-            rule("a", "uplink = \"dsl1\"\nfallback = \"refuse\"\nsticky = \"hard\""),
-        ];
-        let config = config(&text.concat());
-        assert_eq!(direct_networks(&config), ["10.50.0.0/16".parse().unwrap()]);
-        let compile = |isolated| compiled(&config, &[], &Hosts::default(), &RuleIds::new(&config), isolated);
-        let rules = compile(UplinkSet::NONE);
-        assert_eq!(rules.iter().map(|rule| &*rule.name).collect::<Vec<_>>(), ["b", "a"]);
-        assert_eq!(rules[0].matches.destination_ports, [22..=22, 8_000..=8_100]);
-        // A line that has no place has no flows.
-        assert_eq!(rules[1].action, Action::Uplinks(UplinkSet::NONE, crate::placement::Fallback::Refuse));
-        assert_eq!(rules[1].stickiness, Stickiness::Hard);
-        let rules = compile(UplinkSet::ALL);
-        assert!(rules.len() > 2 && rules[2..].iter().all(|rule| rule.name.starts_with("default:")));
-        let mut off = config.clone();
-        off.router.default_rules = false;
-        assert_eq!(compiled(&off, &[], &Hosts::default(), &RuleIds::new(&off), UplinkSet::ALL).len(), 2);
-    }
-
-    #[test]
-    fn rule_for_a_host_that_nobody_has_seen_is_for_nobody() {
-        let config = config(&rule("tv", "mac = \"02:00:5e:10:00:01\"\nsource = \"192.168.10.0/24\"\nclass = \"bulk\""));
-        let rules = compiled(&config, &[], &Hosts::default(), &RuleIds::new(&config), UplinkSet::NONE);
-        assert_eq!(rules[0].matches.sources, Some(Vec::new()));
-    }
-
-    #[test]
-    fn changes_of_rules_are_told_by_name() {
-        let (ssh, web) = (rule("ssh", "class = \"bulk\""), rule("web", "class = \"isolated\""));
-        let told = |old: &[&str], new: &[&str]| changes(&config(&old.concat()), &config(&new.concat()));
-        assert_eq!(told(&[&ssh, &web], &[&ssh, &web]), Vec::<String>::new());
-        assert_eq!(told(&[&ssh, &web], &[&web, &ssh]), ["rules in another order"]);
-        assert_eq!(told(&[&ssh], &[&web]), ["removed rule ssh", "added rule web"]);
-        let other = ssh.replace("bulk", "isolated");
-        assert_eq!(told(&[&ssh, &web], &[&web, &other]), ["rule ssh set", "rules in another order"]);
-    }
-}
+mod tests;

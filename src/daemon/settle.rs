@@ -10,6 +10,7 @@ use super::DaemonError;
 use super::lan::Mode;
 use super::router::Router;
 use super::rules;
+use crate::host::routing::LOOPBACK;
 use crate::host::{HostWarning, Interface, LanCapture};
 use crate::io::{self, FrameSender, Shortcut};
 
@@ -156,7 +157,9 @@ impl Router<'_> {
         for index in 0..self.lans.len() {
             self.settle_lan(index).await?;
         }
-        Ok(())
+        let by_tun = self.lans.iter().filter(|lan| lan.mode == Some(Mode::Tun)).map(|lan| lan.name.as_str());
+        let interfaces: Vec<&str> = std::iter::once(LOOPBACK).chain(by_tun).collect();
+        Ok(self.host.leave_to_kernel(&interfaces, &direct).await?)
     }
 
     /// Prepares the TUN device when the address that the router's own packets get is new.

@@ -12,6 +12,7 @@
 mod adopted;
 mod cleanup;
 pub mod device;
+mod direct;
 pub mod entry;
 mod error;
 mod events;

@@ -111,7 +111,13 @@ impl Match {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::flow::{EndpointV4, FlowKey};
+    use crate::placement::policy::Opening;
 
     fn networks(texts: &[&str]) -> Vec<Ipv4Net> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -150,5 +156,69 @@ mod tests {
         assert!(!Match::default().is_for_none());
         assert!(Match { except_sources: networks(&["0.0.0.0/0"]), ..Match::default() }.is_for_none());
         assert!(Match { sources: Some(Vec::new()), ..Match::default() }.is_for_none());
+    }
+
+    /// Networks within 10.0.0.0/29, so that its addresses and one beside it stand for all.
+    fn some_networks() -> impl Strategy<Value = Vec<Ipv4Net>> {
+        let network = (0u8..8, 29u8..=32)
+            .prop_map(|(last, length)| Ipv4Net::new(Ipv4Addr::new(10, 0, 0, last), length).unwrap().trunc());
+        proptest::collection::vec(network, 0..3)
+    }
+
+    /// Ports from 1 to 3, so that these and another stand for all.
+    fn some_ports() -> impl Strategy<Value = Vec<RangeInclusive<u16>>> {
+        proptest::collection::vec((1u16..4, 1u16..4).prop_map(|(one, other)| one.min(other)..=one.max(other)), 0..3)
+    }
+
+    fn some_match() -> impl Strategy<Value = Match> {
+        let protocol = proptest::option::of(proptest::sample::select(&Protocol::ALL[..]));
+        let marks = proptest::collection::vec(45u8..48, 0..3);
+        let sources = proptest::option::of(some_networks());
+        let networks = (sources, some_networks(), some_networks(), some_networks());
+        (networks, protocol, some_ports(), some_ports(), marks).prop_map(
+            |((sources, except_sources, destinations, except_destinations), protocol, source_ports, ports, dscp)| {
+                Match {
+                    sources,
+                    except_sources,
+                    destinations,
+                    except_destinations,
+                    protocol,
+                    source_ports,
+                    destination_ports: ports,
+                    dscp,
+                }
+            },
+        )
+    }
+
+    /// One flow for each way in which these matches can tell flows apart.
+    fn all_openings() -> Vec<Opening> {
+        let addresses = || (0..8).map(|last| Ipv4Addr::new(10, 0, 0, last)).chain([Ipv4Addr::new(192, 0, 2, 1)]);
+        let ends = || addresses().flat_map(|address| [1, 2, 3, 999].map(|port| EndpointV4 { address, port }));
+        let marks = [45, 46, 47, 0];
+        let mut all = Vec::new();
+        for (internal, remote) in ends().flat_map(|internal| ends().map(move |remote| (internal, remote))) {
+            for (protocol, dscp) in Protocol::ALL.into_iter().flat_map(|protocol| marks.map(|dscp| (protocol, dscp))) {
+                all.push(Opening { key: FlowKey { protocol, internal, remote }, dscp });
+            }
+        }
+        all
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn coverage_equals_asking_about_every_flow(wide in some_match(), narrow in some_match()) {
+            let all = all_openings();
+            let flows = |matches: &Match| all.iter().filter(|opening| matches.is_for(opening)).count();
+            prop_assert_eq!(narrow.is_for_none(), flows(&narrow) == 0);
+            // Drawn apart, one seldom covers the other: the narrower of two that differ in one thing does.
+            let near = Match { destinations: narrow.destinations.clone(), dscp: narrow.dscp.clone(), ..wide.clone() };
+            for other in [&narrow, &near] {
+                let brute = all.iter().all(|opening| !other.is_for(opening) || wide.is_for(opening));
+                prop_assert_eq!(wide.covers(other), brute);
+            }
+        }
     }
 }
