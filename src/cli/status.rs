@@ -46,6 +46,9 @@ fn drawn(status: &StatusReport) -> String {
         engine.mean_batch,
         units::count(engine.handed_over)
     );
+    if !status.rules.is_empty() {
+        let _ = writeln!(text, "Rules: {}\n", status.rules.join(", "));
+    }
     let _ = write!(text, "{}", lines(&status.uplinks));
     for uplink in &status.uplinks {
         if let Some(problem) = &uplink.problem {

@@ -24,6 +24,9 @@ pub struct StatusReport {
     pub uplinks: Vec<UplinkReport>,
     /// All workers together.
     pub engine: EngineReport,
+    /// Names of the rules, in the order in which they are asked; those of the router itself begin with `default:`.
+    #[serde(default)]
+    pub rules: Vec<String>,
 }
 
 /// One LAN interface.
@@ -230,6 +233,12 @@ pub struct FlowReport {
     pub external: String,
     /// Name of its uplink.
     pub uplink: String,
+    /// The rule that decided where it goes; nothing: none did, or an earlier run of the router.
+    #[serde(default)]
+    pub rule: Option<String>,
+    /// `bulk` or `isolated`.
+    #[serde(default)]
+    pub class: String,
     /// Where it is in its life.
     pub state: String,
     /// What was sent.

@@ -28,6 +28,7 @@ use super::places::{self, Surroundings};
 use super::queue_drops::QueueDrops;
 use super::rates::Rates;
 use super::report::{FlowsQuery, FlowsReport, StatusReport};
+use super::rules::RuleIds;
 use super::uplink::UplinkState;
 use super::{DaemonError, control_socket, engine, status};
 use crate::config::Config;
@@ -70,6 +71,7 @@ pub(super) struct Router<'h> {
     pub(super) tun: TunState,
     pub(super) kernel_networks: Vec<Ipv4Net>,
     pub(super) hosts: Hosts,
+    pub(super) rule_ids: RuleIds,
     /// When routes and addresses are to be looked at again.
     pub(super) refresh_at: Option<Timestamp>,
     /// When what failed is to be tried again.
@@ -156,6 +158,7 @@ impl<'h> Router<'h> {
             worker_count: worker_count.get(),
             kernel_networks: Vec::new(),
             hosts: Hosts::default(),
+            rule_ids: RuleIds::new(&config),
             refresh_at: None,
             retry_at: None,
             admin_file,
@@ -358,6 +361,11 @@ impl<'h> Router<'h> {
         self.heed_pool();
     }
 
+    /// What the workers read now.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
     async fn answer(&mut self, request: Request) {
         // Whoever asked may have gone away.
         match request {
@@ -366,6 +374,7 @@ impl<'h> Router<'h> {
                 drop(answer.send(self.status()));
             }
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
+            Request::Explain(query, answer) => drop(answer.send(self.explain(&query))),
             Request::Link(order, peer, answer) => drop(answer.send(self.order_link(&order, peer))),
             Request::Reload(peer, answer) => drop(answer.send(self.reload(&peer.to_string()).await)),
         }
@@ -396,6 +405,7 @@ impl<'h> Router<'h> {
                 .map(|uplink| status::uplink(uplink, counters, &self.rates, &self.queue_drops, now))
                 .collect(),
             engine: status::engine(counters, &self.lans, &self.queue_drops),
+            rules: self.snapshot.load().policy.rules.iter().map(|rule| rule.name.to_string()).collect(),
         }
     }
 
@@ -403,7 +413,7 @@ impl<'h> Router<'h> {
         let (filter, limit) = status::filter(query, &self.uplinks)?;
         let listing = self.workers.list_flows(filter, limit + 1);
         match tokio::time::timeout(LONGEST_LISTING, listing).await {
-            Ok(found) => Ok(status::flows(found, limit, &self.uplinks)),
+            Ok(found) => Ok(status::flows(found, limit, &self.uplinks, &self.rule_ids)),
             Err(_) => Err("the workers are too busy to list so many flows; ask for fewer with limit".to_owned()),
         }
     }

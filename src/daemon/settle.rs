@@ -10,6 +10,8 @@ use super::DaemonError;
 use super::lan::Mode;
 use super::router::Router;
 use crate::config::UplinkKind;
+use super::rules;
+use crate::host::routing::LOOPBACK;
 use crate::host::{HostWarning, Interface, LanCapture};
 use crate::io::{self, FrameSender, Shortcut};
 
@@ -145,7 +147,13 @@ impl Router<'_> {
         }
         let settled = self.settle_adopted_lines().await;
         self.survive(settled, "uplink cannot be used");
-        let networks = self.host.kernel_networks().await?;
+        let mut networks = self.host.kernel_networks().await?;
+        let direct = rules::direct_networks(&self.config);
+        if !direct.is_empty() {
+            networks.extend_from_slice(&direct);
+            networks = Ipv4Net::aggregate(&networks);
+            networks.sort();
+        }
         let changed = networks != self.kernel_networks;
         self.kernel_networks = networks;
         self.settle_tun().await?;
@@ -155,7 +163,9 @@ impl Router<'_> {
         for index in 0..self.lans.len() {
             self.settle_lan(index).await?;
         }
-        Ok(())
+        let by_tun = self.lans.iter().filter(|lan| lan.mode == Some(Mode::Tun)).map(|lan| lan.name.as_str());
+        let interfaces: Vec<&str> = std::iter::once(LOOPBACK).chain(by_tun).collect();
+        Ok(self.host.leave_to_kernel(&interfaces, &direct).await?)
     }
 
     /// Prepares the TUN device when the address that the router's own packets get is new.

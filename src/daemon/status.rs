@@ -11,6 +11,7 @@ use super::report::{
     EngineReport, FlowReport, FlowTraffic, FlowsQuery, FlowsReport, LanReport, LeaseReport, SessionReport,
     TrafficReport, UplinkReport,
 };
+use super::rules::RuleIds;
 use super::uplink::UplinkState;
 use crate::engine::counters::{DropCounters, FAR_END_GROUPS, FarEndCounters};
 use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
@@ -195,13 +196,18 @@ fn protocol_named(name: &str) -> Result<Protocol, String> {
 }
 
 /// The flows found, one more than `limit` if there are more.
-pub(super) fn flows(mut found: Vec<FlowListing>, limit: usize, uplinks: &[UplinkState]) -> FlowsReport {
+pub(super) fn flows(
+    mut found: Vec<FlowListing>,
+    limit: usize,
+    uplinks: &[UplinkState],
+    rules: &RuleIds,
+) -> FlowsReport {
     let limited = found.len() > limit;
     found.truncate(limit);
-    FlowsReport { flows: found.iter().map(|flow| self::flow(flow, uplinks)).collect(), limited }
+    FlowsReport { flows: found.iter().map(|flow| self::flow(flow, uplinks, rules)).collect(), limited }
 }
 
-fn flow(flow: &FlowListing, uplinks: &[UplinkState]) -> FlowReport {
+fn flow(flow: &FlowListing, uplinks: &[UplinkState], rules: &RuleIds) -> FlowReport {
     let traffic = |(packets, bytes)| FlowTraffic { packets, bytes };
     FlowReport {
         protocol: flow.tuple.protocol.to_string(),
@@ -209,6 +215,8 @@ fn flow(flow: &FlowListing, uplinks: &[UplinkState]) -> FlowReport {
         remote: flow.tuple.destination.to_string(),
         external: flow.external.to_string(),
         uplink: uplinks.get(flow.uplink.index()).map(|uplink| uplink.config.name.to_string()).unwrap_or_default(),
+        rule: rules.name(flow.rule).map(ToString::to_string),
+        class: flow.class.name().to_owned(),
         state: flow.state.name().to_owned(),
         out: traffic(flow.out),
         back: traffic(flow.back),

@@ -13,6 +13,7 @@ mod adopted;
 mod cleanup;
 mod cutting;
 pub mod device;
+mod direct;
 pub mod entry;
 mod error;
 mod events;
