@@ -4,27 +4,33 @@ use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 
-use super::hosts::{HostIdentity, Hosts};
+use super::hosts::Hosts;
 use super::places;
+use super::reservations::Reservations;
 use super::router::Router;
 use super::uplink::UplinkState;
-use crate::config::{self, Config, ReservedHost, Role, UplinkName};
-use crate::placement::{Action, Fallback, Match, Policy, Reserved, Rule, RuleId, Stickiness, UplinkId, UplinkSet};
+use crate::config::{self, Config, Role};
+use crate::placement::{Action, Match, Policy, Reserved, Rule, RuleId, Stickiness, UplinkId, UplinkSet};
 
 impl Router<'_> {
     /// The policy as things are now; the one before if nothing is different.
     pub(super) fn policy(&self, before: &Arc<Policy>) -> Arc<Policy> {
         let policy = Policy {
             rules: rules(&self.config),
-            reserved: reserved(&self.config, &self.uplinks, &self.hosts),
+            reserved: reserved(&self.reservations, &self.uplinks, &self.hosts),
             isolated: isolated(&self.uplinks),
         };
         if policy == **before { Arc::clone(before) } else { Arc::new(policy) }
     }
+
+    /// Lines that are somebody's own now.
+    pub(super) fn reserved_uplinks(&self) -> UplinkSet {
+        self.reservations.in_force().filter_map(|held| id_of(&self.uplinks, held.uplink)).collect()
+    }
 }
 
-fn id_of(uplinks: &[UplinkState], name: &UplinkName) -> Option<UplinkId> {
-    places::named(uplinks, name).map(|uplink| uplink.id)
+fn id_of(uplinks: &[UplinkState], name: &str) -> Option<UplinkId> {
+    places::configured(uplinks).find(|uplink| uplink.config.name.as_str() == name).map(|uplink| uplink.id)
 }
 
 /// Lines that the configuration gives to flows of class isolated.
@@ -53,18 +59,21 @@ fn compiled(id: RuleId, rule: &config::Rule) -> Rule {
     }
 }
 
-fn reserved(config: &Config, uplinks: &[UplinkState], hosts: &Hosts) -> Vec<Reserved> {
-    let reservations = config.reservations.iter();
-    let reserved = reservations.filter_map(|reservation| {
-        let addresses = |host: &ReservedHost| match *host {
-            ReservedHost::Address(address) => hosts.addresses(&HostIdentity::Address(address)),
-            ReservedHost::Mac(mac) => hosts.addresses(&HostIdentity::Mac(mac)),
-        };
-        Some(Reserved {
-            uplink: id_of(uplinks, &reservation.uplink)?,
-            hosts: reservation.hosts.iter().flat_map(addresses).collect(),
-            fallback: Fallback::Pool,
-        })
-    });
-    reserved.collect()
+/// One for each line and what its hosts do while it does not work. A line whose hosts nobody knows is nobody's.
+fn reserved(reservations: &Reservations, uplinks: &[UplinkState], hosts: &Hosts) -> Vec<Reserved> {
+    let mut all: Vec<Reserved> = Vec::new();
+    for held in reservations.in_force() {
+        let Some(uplink) = id_of(uplinks, held.uplink) else { continue };
+        let addresses = hosts.addresses(held.host);
+        let is_same = |reserved: &&mut Reserved| reserved.uplink == uplink && reserved.fallback == held.when_down;
+        match all.iter_mut().find(is_same) {
+            Some(reserved) => reserved.hosts.extend(addresses),
+            None => all.push(Reserved { uplink, hosts: addresses, fallback: held.when_down }),
+        }
+    }
+    for reserved in &mut all {
+        reserved.hosts.sort_unstable();
+        reserved.hosts.dedup();
+    }
+    all
 }

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use super::engine;
 use super::health::capacity;
 use super::history::{Kind, Record};
+use super::lan_leases::LanLeases;
 use super::place::Place;
 use super::places::{self, Surroundings};
 use super::reload_plan::{self, Plan};
@@ -59,7 +60,9 @@ impl Router<'_> {
             .iter()
             .map(|warning| format!("line {}: {} has no effect in this version", warning.line, warning.what));
         report.warnings.extend(warned);
-        if plan.is_empty() && self.config.health == new.health {
+        let (leases, reservations) =
+            (self.config.lan.leases != new.lan.leases, self.config.reservations != new.reservations);
+        if plan.is_empty() && self.config.health == new.health && !leases && !reservations {
             self.config = new;
             return report;
         }
@@ -91,6 +94,13 @@ impl Router<'_> {
             report.changes.push("[health] set".to_owned());
             self.health = Arc::new(new.health.clone());
         }
+        if leases {
+            report.changes.push("[lan] leases set".to_owned());
+            self.lan_leases = LanLeases::new(new.lan.leases.clone());
+        }
+        if reservations {
+            report.changes.push("[[reserve]] set".to_owned());
+        }
         self.config = new;
         self.pass_on_settings();
         let looked = self.look_at_interfaces().await;
@@ -108,6 +118,8 @@ impl Router<'_> {
             uplink.line.handle_health_settings(now, Arc::clone(&self.health), capacity(&uplink.config));
         }
         self.failover.handle_settings(now, self.uplinks.iter().map(|uplink| &uplink.config));
+        self.take_in_reservations();
+        let _published_below = self.turn();
     }
 
     /// Takes an uplink out of the router; gives how many flows end by that.

@@ -137,6 +137,7 @@ impl Router<'_> {
             lan.address_missed = address.is_none();
             (lan.address, lan.networks) = (address, networks);
         }
+        self.look_at_neighbors().await;
         let settled = self.settle_adopted_lines().await;
         self.survive(settled, "uplink cannot be used");
         let networks = self.host.kernel_networks().await?;
