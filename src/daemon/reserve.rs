@@ -14,6 +14,7 @@ use super::report::{ReleaseOrder, ReleaseReport, ReserveOrder, ReserveReport, Re
 use super::reservations::{InForce, Order, Source, Terms, Turn};
 use super::router::Router;
 use super::status;
+use super::uplink::UplinkState;
 use crate::config::{Reservation, TimeOfDay};
 use crate::engine::FlowFilter;
 use crate::host::Neighbor;
@@ -48,9 +49,8 @@ impl Router<'_> {
     /// What is wrong with the order, and what would be right; then nothing has changed.
     pub(super) async fn order_reserve(&mut self, order: &ReserveOrder, peer: Peer) -> Result<ReserveReport, String> {
         match self.reserve(order, peer) {
-            Ok((id, warnings)) => {
+            Ok((id, until, warnings)) => {
                 let others = self.flows_of_others(id).await;
-                let until = self.end_of(order).ok().flatten();
                 Ok(ReserveReport {
                     uplink: order.uplink.clone(),
                     hosts: self.reserved_for(&order.uplink).iter().map(ToString::to_string).collect(),
@@ -72,13 +72,13 @@ impl Router<'_> {
         }
     }
 
-    fn reserve(&mut self, order: &ReserveOrder, peer: Peer) -> Result<(UplinkId, Vec<String>), String> {
+    fn reserve(&mut self, order: &ReserveOrder, peer: Peer) -> Result<(UplinkId, Option<u64>, Vec<String>), String> {
         let id = status::uplink_named(&order.uplink, &self.uplinks)?;
         let hosts = self.named_hosts(&order.hosts)?;
         if hosts.is_empty() {
             return Err("a line is reserved for hosts; name at least one".to_owned());
         }
-        let until = self.end_of(order)?;
+        let until = end_of(order, wall())?;
         let when_down = match order.when_down {
             WhenDown::Pool => Fallback::Pool,
             WhenDown::Refuse => Fallback::Refuse,
@@ -92,7 +92,7 @@ impl Router<'_> {
         self.publish();
         let mut warnings: Vec<_> = self.remember_reservations().err().into_iter().collect();
         warnings.extend(self.reserve_warnings(id, &hosts));
-        Ok((id, warnings))
+        Ok((id, until, warnings))
     }
 
     /// Ends orders of before. What the configuration reserves stays.
@@ -200,7 +200,7 @@ impl Router<'_> {
             let first = addresses.first().copied();
             ReservedReport {
                 host: held.host.to_string(),
-                name: first.and_then(|address| self.hosts.name_of(address)).map(ToString::to_string),
+                name: first.and_then(|address| self.hosts.name_of(address)),
                 mac: first.and_then(|address| self.hosts.mac_of(address)).map(|mac| mac.to_string()),
                 addresses,
                 until: until.map(|at| local_time::written(at, clock::utc_offset(at))),
@@ -224,24 +224,6 @@ impl Router<'_> {
                 self.path.display()
             )),
             _ => Ok(hosts),
-        }
-    }
-
-    /// When an order ends, in seconds since 1970.
-    fn end_of(&self, order: &ReserveOrder) -> Result<Option<u64>, String> {
-        let now = wall();
-        match (&order.until, order.for_seconds) {
-            (None, None) => Ok(None),
-            (Some(_), Some(_)) => Err("say until when or for how long, not both".to_owned()),
-            (None, Some(seconds)) if (1..=LONGEST).contains(&seconds) => Ok(Some(now + seconds)),
-            (None, Some(seconds)) => {
-                Err(format!("{seconds} seconds is no time to reserve a line for; from 1 to {LONGEST}"))
-            }
-            (Some(text), None) => {
-                TimeOfDay::parse(text).map(|time| Some(local_time::next(time, now, clock::utc_offset))).ok_or_else(
-                    || format!("\"{}\" is not a time of day; write hour and minute, as in 18:00", text.escape_debug()),
-                )
-            }
         }
     }
 
@@ -277,7 +259,7 @@ impl Router<'_> {
             warnings.push(format!("{name} is {state} now; its hosts have it when it is up"));
         }
         let reserved = self.reserved_uplinks();
-        let is_left = |uplink: &&super::uplink::UplinkState| !reserved.contains(uplink.id);
+        let is_left = |uplink: &&UplinkState| !reserved.contains(uplink.id);
         let mut left = places::configured(&self.uplinks).filter(is_left).peekable();
         if left.peek().is_none() {
             warnings.push("no line is left for others: their new connections are refused".to_owned());
@@ -342,6 +324,23 @@ fn listed(hosts: &[HostIdentity]) -> String {
     hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// When an order ends, in seconds since 1970.
+fn end_of(order: &ReserveOrder, now: u64) -> Result<Option<u64>, String> {
+    match (&order.until, order.for_seconds) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err("say until when or for how long, not both".to_owned()),
+        (None, Some(seconds)) if (1..=LONGEST).contains(&seconds) => Ok(Some(now + seconds)),
+        (None, Some(seconds)) => {
+            Err(format!("{seconds} seconds is no time to reserve a line for; from 1 to {LONGEST}"))
+        }
+        (Some(text), None) => {
+            TimeOfDay::parse(text).map(|time| Some(local_time::next(time, now, clock::utc_offset))).ok_or_else(|| {
+                format!("\"{}\" is not a time of day; write hour and minute, as in 18:00", text.escape_debug())
+            })
+        }
+    }
+}
+
 fn takes_flows(availability: Availability) -> bool {
     matches!(availability, Availability::Usable | Availability::Testing | Availability::Lame)
 }
@@ -349,4 +348,34 @@ fn takes_flows(availability: Availability) -> bool {
 /// When the hours of a reservation that is in force are over.
 fn end_today(reservation: &Reservation, now: u64) -> Option<u64> {
     reservation.hours.map(|hours| local_time::next(hours.until, now, clock::utc_offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-26 14:31:16 UTC.
+    const NOW: u64 = 1_795_703_476;
+
+    fn end(until: Option<&str>, for_seconds: Option<u64>) -> Result<Option<u64>, String> {
+        end_of(&ReserveOrder { until: until.map(str::to_owned), for_seconds, ..ReserveOrder::default() }, NOW)
+    }
+
+    #[test]
+    fn an_order_says_at_most_one_end() {
+        assert_eq!(end(None, None), Ok(None));
+        assert_eq!(end(None, Some(7_200)), Ok(Some(NOW + 7_200)));
+        let by_clock = end(Some("18:00"), None).unwrap().unwrap();
+        assert!(by_clock > NOW && by_clock <= NOW + 86_400, "{by_clock}");
+        for (until, seconds, says) in [
+            (Some("18:00"), Some(5), "not both"),
+            (None, Some(0), "from 1 to"),
+            (None, Some(u64::MAX), "from 1 to"),
+            (Some("6pm"), None, "as in 18:00"),
+            (Some("24:00"), None, "as in 18:00"),
+        ] {
+            let said = end(until, seconds).unwrap_err();
+            assert!(said.contains(says), "{said}");
+        }
+    }
 }
