@@ -48,28 +48,15 @@ impl Router<'_> {
     /// # Errors
     /// What is wrong with the order, and what would be right; then nothing has changed.
     pub(super) async fn order_reserve(&mut self, order: &ReserveOrder, peer: Peer) -> Result<ReserveReport, String> {
-        match self.reserve(order, peer) {
-            Ok((id, until, warnings)) => {
-                let others = self.flows_of_others(id).await;
-                Ok(ReserveReport {
-                    uplink: order.uplink.clone(),
-                    hosts: self.reserved_for(&order.uplink).iter().map(ToString::to_string).collect(),
-                    until: until.map(|at| local_time::written(at, clock::utc_offset(at))),
-                    flows_of_others: others,
-                    warnings,
-                })
-            }
-            Err(wrong) => {
-                self.record_reservation(
-                    Kind::ReservationRefused,
-                    &order.uplink,
-                    None,
-                    Some(wrong.clone()),
-                    Some(peer.to_string()),
-                );
-                Err(wrong)
-            }
-        }
+        let outcome = self.reserve(order, peer);
+        let (id, until, warnings) = outcome.inspect_err(|wrong| self.record_refusal(&order.uplink, wrong, peer))?;
+        Ok(ReserveReport {
+            uplink: order.uplink.clone(),
+            hosts: self.reserved_for(&order.uplink).iter().map(ToString::to_string).collect(),
+            until: until.map(|at| local_time::written(at, clock::utc_offset(at))),
+            flows_of_others: self.flows_of_others(id).await,
+            warnings,
+        })
     }
 
     fn reserve(&mut self, order: &ReserveOrder, peer: Peer) -> Result<(UplinkId, Option<u64>, Vec<String>), String> {
@@ -100,19 +87,8 @@ impl Router<'_> {
     /// # Errors
     /// What is wrong with the order, and what would be right; then nothing has changed.
     pub(super) fn order_release(&mut self, order: &ReleaseOrder, peer: Peer) -> Result<ReleaseReport, String> {
-        match self.release_line(order, peer) {
-            Ok(report) => Ok(report),
-            Err(wrong) => {
-                self.record_reservation(
-                    Kind::ReservationRefused,
-                    &order.uplink,
-                    None,
-                    Some(wrong.clone()),
-                    Some(peer.to_string()),
-                );
-                Err(wrong)
-            }
-        }
+        let outcome = self.release_line(order, peer);
+        outcome.inspect_err(|wrong| self.record_refusal(&order.uplink, wrong, peer))
     }
 
     fn release_line(&mut self, order: &ReleaseOrder, peer: Peer) -> Result<ReleaseReport, String> {
@@ -305,6 +281,11 @@ impl Router<'_> {
                 self.record_reservation(Kind::ReservationEnded, uplink.as_str(), Some(hosts), cause, by);
             }
         }
+    }
+
+    fn record_refusal(&self, uplink: &str, why: &str, peer: Peer) {
+        let (why, by) = (Some(why.to_owned()), Some(peer.to_string()));
+        self.record_reservation(Kind::ReservationRefused, uplink, None, why, by);
     }
 
     fn record_reservation(
