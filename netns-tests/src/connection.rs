@@ -50,14 +50,16 @@ impl Connection {
     #[must_use]
     pub fn on_uplink(world: &World, host: u8, uplink: usize) -> Self {
         let listening = listener(world.internet(), SERVER, 7000);
-        let connections = (0..20).map(|_| {
+        let open = |_| {
             let near = connect(world.host(host), 0, SocketAddr::from((SERVER, 7000))).must();
             let (far, external) = listening.accept().must();
             let IpAddr::V4(address) = external.ip() else { unreachable!("the lab is IPv4") };
             far.set_read_timeout(Some(PATIENCE)).must();
             near.set_read_timeout(Some(PATIENCE)).must();
             Self { near, far, uplink: usize::from(address.octets()[2]) }
-        });
+        };
+        // All at once: those that have ended would make room on other lines.
+        let connections: Vec<_> = (0..20).map(open).collect();
         let found = connections.into_iter().find(|connection| connection.uplink == uplink);
         found.expect("20 connections use every uplink that is for the host")
     }
