@@ -157,10 +157,11 @@ duid 00:01:00:01:2c:1d:aa:07:02:00:5e:10:00:01
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dnsmasq.leases");
         let mut leases = LanLeases::new(Some(path.clone()));
-        let (now, later) = (crate::sys::clock::wall(), crate::sys::clock::wall() + Duration::from_secs(60));
+        let later = crate::sys::clock::wall() + Duration::from_secs(60);
         assert_eq!(leases.look(later), None);
         fs::write(&path, FILE).unwrap();
-        assert_eq!(leases.look(now), None, "it may be written on");
+        let written = Stamp::of(&fs::metadata(&path).unwrap()).modified;
+        assert_eq!(leases.look(written + Duration::from_millis(99)), None, "it may be written on");
         assert_eq!(leases.look(later).map(|leases| leases.len()), Some(3));
         assert_eq!(leases.look(later), None);
         fs::write(&path, &FILE[..FILE.find("0 02").unwrap()]).unwrap();
