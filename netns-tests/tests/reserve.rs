@@ -76,11 +76,24 @@ fn lines_are_reserved_by_configuration_and_by_order_and_the_hosts_return_to_them
     });
     only(&world, 1, 3);
     never(&world, 2, 3);
+    under_another_address(&mut world);
     by_order_for_a_time(&world);
     over_restart_and_reload(&mut world);
     while_the_line_is_down(&mut world);
     refused_while_the_line_is_down(&mut world);
     world.finish();
+}
+
+/// The host stays the same.
+fn under_another_address(world: &mut World) {
+    let commands = ["address del 192.168.10.21/24 dev eth0", "address add 192.168.10.91/24 dev eth0"];
+    let route = "route add default via 192.168.10.1";
+    world.host(1).ip(&[commands[0], commands[1], route].map(str::to_owned)).must();
+    world.host(1).exec("ping", &["-c", "1", "-W", "2", "192.168.10.1"]).must();
+    let is_known =
+        |uplink: &serde_json::Value| uplink["reserved"][0]["addresses"].to_string().contains("192.168.10.91");
+    world.wait_for_uplink(3, SOON, "known to be host 1's under its new address", is_known);
+    only(world, 1, 3);
 }
 
 fn by_order_for_a_time(world: &World) {
@@ -114,7 +127,7 @@ fn over_restart_and_reload(world: &mut World) {
     let status = order(world, &["status"]);
     let listed = |words: [&str; 3]| status.lines().any(|line| words.iter().all(|word| line.contains(word)));
     assert!(
-        listed(["dsl1 ", "192.168.10.22", "uid 0"]) && listed(["dsl3 ", "192.168.10.21", "configuration"]),
+        listed(["dsl1 ", "192.168.10.22", "uid 0"]) && listed(["dsl3 ", "192.168.10.91", "configuration"]),
         "{status}"
     );
     assert_eq!(order(world, &["release", "dsl1"]), "dsl1 is released: new connections of all hosts get it again\n");
