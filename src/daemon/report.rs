@@ -113,6 +113,12 @@ pub struct HealthReport {
     pub loss_5m_percent: Option<u8>,
     /// Where the loss goes: `rising`, `steady` or `falling`.
     pub trend: Option<String>,
+    /// The share of their data that hosts have sent again in the last minute (TCP segments; nothing: they have sent none).
+    pub retransmitted_1m_percent: Option<u8>,
+    /// What is usual of that on this line; nothing: too little was sent to tell.
+    pub retransmitted_usual_percent: Option<u8>,
+    /// The share of data that has come again, or late, in the last minute.
+    pub received_again_1m_percent: Option<u8>,
     /// What the last answer took.
     pub last_round_trip_ms: Option<u64>,
     /// What answers have taken in the last minute or two, but for those to questions on a full line.

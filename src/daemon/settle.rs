@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::DaemonError;
 use super::lan::Mode;
 use super::router::Router;
+use crate::config::UplinkKind;
 use crate::host::{HostWarning, Interface, LanCapture};
 use crate::io::{self, FrameSender, Shortcut};
 
@@ -51,6 +52,11 @@ impl Router<'_> {
                 return Err(DaemonError::UplinkNotEthernet { interface: interface.name });
             }
             log(&self.host.prepare_uplink(&interface, self.uplink_guard.as_fd()).await?);
+            if matches!(uplink.config.kind, UplinkKind::Pppoe(_)) {
+                let failed = DaemonError::during(format!("{}: load the cutting program", interface.name));
+                let program = io::cutting_program().map_err(failed)?;
+                uplink.cutting = self.host.let_kernel_cut(&interface, program.as_fd()).await?;
+            }
             uplink.prepared = true;
             // It is up now.
             uplink.interface = Some(self.host.interface(&interface.name).await?);

@@ -12,11 +12,11 @@ use super::report::{
     TrafficReport, UplinkReport,
 };
 use super::uplink::UplinkState;
-use crate::engine::counters::DropCounters;
+use crate::engine::counters::{DropCounters, FAR_END_GROUPS, FarEndCounters};
 use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
 use crate::flow::{Protocol, Timestamp};
 use crate::link::dhcp::Client;
-use crate::link::health::Traffic;
+use crate::link::health::{Segments, Traffic};
 use crate::link::pppoe::Connection;
 use crate::placement::{NextHop, UplinkId};
 
@@ -74,6 +74,9 @@ pub(super) fn sample(counters: &Counters, uplinks: &[UplinkState]) -> Sample {
 /// What users do on an uplink, since the start.
 pub(super) fn traffic(counters: &Counters, uplink: UplinkId) -> Traffic {
     let of = |read: fn(&UplinkCounters) -> u64| sum(counters, |worker| read(worker.uplink(uplink)));
+    let far_ends = |read: fn(&FarEndCounters) -> u64| -> [u64; FAR_END_GROUPS] {
+        std::array::from_fn(|group| sum(counters, |worker| read(&worker.uplink(uplink).far_ends[group])))
+    };
     let hairpins = of(|uplink| uplink.hairpin_packets.value());
     Traffic {
         connections_tried: of(|uplink| uplink.connections_tried.value()),
@@ -82,6 +85,14 @@ pub(super) fn traffic(counters: &Counters, uplink: UplinkId) -> Traffic {
         packets_in: of(|uplink| uplink.in_packets.value()).saturating_sub(hairpins),
         bytes_in: of(|uplink| uplink.in_bytes.value()),
         bytes_out: of(|uplink| uplink.out_bytes.value()),
+        segments: Segments {
+            out: of(|uplink| uplink.out_data.value()),
+            out_repeated: of(|uplink| uplink.out_repeated.value()),
+            back: of(|uplink| uplink.in_data.value()),
+            back_repeated: of(|uplink| uplink.in_repeated.value()),
+            heard: far_ends(|far_end| far_end.heard.value()),
+            stuck: far_ends(|far_end| far_end.stuck.value()),
+        },
     }
 }
 

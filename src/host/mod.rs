@@ -11,6 +11,7 @@
 
 mod adopted;
 mod cleanup;
+mod cutting;
 pub mod device;
 pub mod entry;
 mod error;

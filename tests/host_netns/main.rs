@@ -1,6 +1,7 @@
 //! The host module on a real kernel: what it sets up works, and everything is put back, after a stop and after a crash.
 //! Each test has namespaces of its own. Needs root, `ip`, `tc`, `ethtool` and `ping`.
 
+mod cutting;
 mod picture;
 mod topology;
 

@@ -5,6 +5,7 @@ mod hostile;
 mod icmp;
 mod nat;
 mod probes;
+mod repeated;
 mod reserve;
 mod restart;
 mod session;
