@@ -4,8 +4,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::time::Duration;
 
-use potato::config::{self, Capture, Config, Drain, InterfaceName, ReservedHost, Role, Tariff, UplinkKind, Workers};
+use potato::config::{
+    self, Capture, Config, Drain, HostIdentity, Hours, InterfaceName, Role, Tariff, TimeOfDay, UplinkKind, Workers,
+};
 use potato::link::health::{Probe, Wanted};
+use potato::placement::Fallback;
 
 /// A file in which everything that may stand there stands there.
 const FULL: &str = r#"[router]
@@ -19,6 +22,7 @@ movable_udp = [443, 4500]
 interface = ["lan0", "lan1"]
 capture = "packet"
 tun = "potato1"
+leases = "/var/lib/misc/dnsmasq.leases"
 
 [[uplink]]
 name = "dsl1"
@@ -52,8 +56,10 @@ max_loss_percent = 30
 
 [[reserve]]
 uplink = "cable_2-b"
-hosts = ["192.168.10.50", "02:00:5e:10:00:01"]
+hosts = ["192.168.10.50", "02:00:5e:10:00:01", "Laptop"]
+from = "08:30"
 until = "18:00"
+when_down = "refuse"
 
 [[rule]]
 name = "ssh"
@@ -140,7 +146,12 @@ fn full_file_is_read_whole() {
     ];
     let wanted: Vec<_> = [Wanted::Gateway, Wanted::NameServers].into_iter().chain(hosts.map(Wanted::Host)).collect();
     assert_eq!(health.targets.as_deref(), Some(&wanted[..]));
-    assert!(matches!(config.reservations[0].hosts[1], ReservedHost::Mac(_)));
+    let reservation = &config.reservations[0];
+    assert!(matches!(reservation.hosts[1], HostIdentity::Mac(_)));
+    assert_eq!(reservation.hosts[2].to_string(), "laptop");
+    let (from, until) = (TimeOfDay { hour: 8, minute: 30 }, TimeOfDay { hour: 18, minute: 0 });
+    assert_eq!((reservation.hours, reservation.when_down), (Some(Hours { from, until }), Fallback::Refuse));
+    assert_eq!(config.lan.leases.as_deref(), Some(Path::new("/var/lib/misc/dnsmasq.leases")));
     assert_eq!(config.rules[0].matches.destination_ports, [22..=22]);
     assert_eq!(config.forwards[0].uplink, None);
     assert_eq!(config.web.unwrap().listen.port(), 8080);
@@ -150,7 +161,7 @@ fn full_file_is_read_whole() {
 fn what_has_no_effect_yet_is_said_with_its_line() {
     let warnings: Vec<_> =
         parse(FULL).unwrap().warnings.into_iter().map(|warning| (warning.line, warning.what)).collect();
-    let expected = [(43, "[[reserve]]"), (55, "[[forward]]"), (61, "[web]")];
+    let expected = [(58, "[[forward]]"), (64, "[web]")];
     assert_eq!(warnings, expected.map(|(line, what)| (line, what.to_owned())));
 }
 
@@ -539,6 +550,16 @@ fn mistakes_in_sections_for_later_are_found_now() {
         &["`uplink`", "no uplink named \"dsl2\"", "dsl1"],
     );
     refused("[[reserve]]\nuplink = \"dsl1\"\nhosts = [\"192.168.10\"]", 3, &["`hosts`", "Ethernet address"]);
+    let reserve = |lines: &str| format!("[[reserve]]\nuplink = \"dsl1\"\n{lines}");
+    refused(&reserve("hosts = [\"laptop\"]"), 3, &["`hosts`", "\"laptop\" is a hostname", "add leases = ", "to [lan]"]);
+    let known = "hosts = [\"10.0.0.1\"]\n";
+    refused(&reserve(&format!("{known}when_down = \"queue\"")), 4, &["`when_down`", "`pool` or `refuse`"]);
+    refused(
+        &reserve(&format!("{known}from = \"18:00\"\nuntil = \"18:00\"")),
+        5,
+        &["`until`", "end when it begins", "neither"],
+    );
+    refused(&reserve(&format!("{known}from = \"00:00\"")), 4, &["`from`", "end when it begins"]);
     refused("[[reserve]]\nuplink = \"dsl1\"", 1, &["[[reserve]] has no `hosts`"]);
     for time in ["\"25:00\"", "\"18:60\"", "\"18\"", "\"6pm\"", "\"1:00\"", "\"+1:00\"", "18:00:00", "18"] {
         refused(

@@ -52,6 +52,11 @@ fn line(event: &EventReport) -> String {
         "flows-ended" => format!("flows of {uplink} ended"),
         "session-failed" => format!("{uplink}: no session"),
         "link-ordered" => format!("link {to} {uplink} ordered"),
+        "line-reserved" => format!("{uplink} reserved for {to}"),
+        "line-released" => format!("{uplink} released from {to}"),
+        "reservation-refused" => format!("reservation of {uplink} not changed"),
+        "reservation-begun" => format!("{uplink} is reserved for {to} from now on"),
+        "reservation-ended" => format!("reservation of {uplink} for {to} ended"),
         "reload-ordered" => "configuration ordered to be read again".to_owned(),
         "uplink-added" => format!("{uplink} added"),
         "uplink-removed" => format!("{uplink} removed, {} connections ended", event.count.unwrap_or(0)),
@@ -123,6 +128,20 @@ mod tests {
                 by: of("server 100.64.0.1"),
                 ..at(16, "lease-obtained")
             },
+            EventReport {
+                uplink: of("dsl3"),
+                to: of("192.168.10.50, laptop"),
+                cause: of("until 2026-11-25 18:00"),
+                by: of("uid 0, pid 812"),
+                ..at(17, "line-reserved")
+            },
+            EventReport {
+                uplink: of("dsl3"),
+                to: of("laptop"),
+                cause: of("its time is over"),
+                by: of("uid 0, pid 812"),
+                ..at(18, "reservation-ended")
+            },
             at(1_795_618_332, "of-tomorrow"),
         ];
         let expected = "     8  2026-11-25T14:52:11.250Z  router 0.1.0 started
@@ -139,6 +158,8 @@ mod tests {
     15  2026-11-25T14:52:11.250Z  router stopped: signal
 1795618331  2026-11-25T14:52:11.250Z  event log begun anew: file is not a database
     16  2026-11-25T14:52:11.250Z  dsl1: lease of 100.64.0.7/24 obtained: gateway 100.64.0.1 (by server 100.64.0.1)
+    17  2026-11-25T14:52:11.250Z  dsl3 reserved for 192.168.10.50, laptop: until 2026-11-25 18:00 (by uid 0, pid 812)
+    18  2026-11-25T14:52:11.250Z  reservation of dsl3 for laptop ended: its time is over (by uid 0, pid 812)
 1795618332  2026-11-25T14:52:11.250Z  of-tomorrow
 ";
         assert_eq!(events.iter().map(line).collect::<String>(), expected);

@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU8, NonZeroU32};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
@@ -19,7 +19,7 @@ use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
 const SECTIONS: [&str; 8] = ["router", "lan", "uplink", "health", "reserve", "rule", "forward", "web"];
 const ROUTER: [&str; 7] = ["state_dir", "run_dir", "workers", "flows", "shortcut", "movable_udp", "default_rules"];
-const LAN: [&str; 3] = ["interface", "capture", "tun"];
+const LAN: [&str; 4] = ["interface", "capture", "tun", "leases"];
 const UPLINK: [&str; 17] = [
     "name",
     "interface",
@@ -70,9 +70,9 @@ pub(super) fn lower(
     let uplinks = uplinks(&uplink_sections, &lan, &read_password)?;
 
     let health = health::health(file.section("health", "[health]", &health::KEYS)?.as_ref())?;
-    let reservations = read_all(&file, "reserve", "[[reserve]]", &reserve::KEYS, &mut later, |section| {
-        reserve::reservation(section, &uplinks)
-    })?;
+    let reserves = file.sections("reserve", "[[reserve]]", &reserve::KEYS)?;
+    let reservations =
+        reserves.iter().map(|section| reserve::reservation(section, &uplinks, &lan)).collect::<Result<_, _>>()?;
     let rule_sections = file.sections("rule", "[[rule]]", &rule::KEYS)?;
     let rules = rule::rules(&rule_sections, &uplinks)?;
     let forwards = read_all(&file, "forward", "[[forward]]", &forward::KEYS, &mut later, |section| {
@@ -178,7 +178,13 @@ fn lan(section: &Section<'_, '_>) -> Result<Lan, Mistake> {
             Mistake::new(section.place("tun"), wrong, "a name that no interface has, as in \"potato0\"").of_key("tun")
         );
     }
-    Ok(Lan { interfaces, capture, tun })
+    let leases = section.optional("leases", leases)?;
+    Ok(Lan { interfaces, capture, tun, leases })
+}
+
+fn leases(value: &Value<'_>) -> Result<PathBuf, Mistake> {
+    let right = "the path of the file in which dnsmasq keeps its leases, as in \"/var/lib/misc/dnsmasq.leases\"";
+    values::directory(value).map_err(|mistake| Mistake { right: right.to_owned(), ..mistake })
 }
 
 fn lan_interfaces(value: &Value<'_>) -> Result<Vec<InterfaceName>, Mistake> {

@@ -14,6 +14,7 @@ mod error;
 mod failover;
 mod forward;
 mod health;
+mod host;
 mod interface;
 mod later;
 mod lower;
@@ -38,10 +39,11 @@ use crate::link::pppoe::{Account, Secret};
 pub use advice::Advice;
 pub use error::ConfigError;
 pub use forward::Forward;
+pub use host::{HostIdentity, HostIdentityError, HostName};
 pub use interface::{DevicePath, UplinkInterface};
 pub use later::Web;
 pub use password::PasswordError;
-pub use reserve::{Reservation, ReservedHost, TimeOfDay};
+pub use reserve::{Hours, Reservation, TimeOfDay};
 pub use rule::{Rule, RuleAction};
 pub use values::{InterfaceName, Rate, UplinkName};
 
@@ -63,7 +65,7 @@ pub struct Config {
     pub uplinks: Vec<Uplink>,
     /// `[health]`: how lines are watched.
     pub health: HealthSettings,
-    /// Every `[[reserve]]`, which this version reads and does not act on.
+    /// Every `[[reserve]]`: lines that some hosts have for themselves.
     pub reservations: Vec<Reservation>,
     /// Every `[[rule]]`, in the order of the file.
     pub rules: Vec<Rule>,
@@ -140,6 +142,8 @@ pub struct Lan {
     pub capture: Capture,
     /// Name of the TUN device.
     pub tun: InterfaceName,
+    /// Where the LAN's dnsmasq keeps its leases, by which hosts have names; `None`: they have none.
+    pub leases: Option<PathBuf>,
 }
 
 /// How a LAN's packets are taken from the kernel.

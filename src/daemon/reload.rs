@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use super::engine;
 use super::health::capacity;
 use super::history::{Kind, Record};
+use super::lan_leases::LanLeases;
 use super::place::Place;
 use super::places::{self, Surroundings};
 use super::reload_plan::{self, Plan};
@@ -62,7 +63,10 @@ impl Router<'_> {
         report.warnings.extend(warned);
         report.warnings.extend(new.advice.iter().map(|advice| format!("line {}: {}", advice.line, advice.text)));
         let rules = rules::changes(&self.config, &new);
-        if plan.is_empty() && self.config.health == new.health && rules.is_empty() {
+        let (leases, reservations) =
+            (self.config.lan.leases != new.lan.leases, self.config.reservations != new.reservations);
+        let is_same = plan.is_empty() && self.config.health == new.health && rules.is_empty();
+        if is_same && !leases && !reservations {
             self.config = new;
             return report;
         }
@@ -96,6 +100,13 @@ impl Router<'_> {
         }
         report.changes.extend(rules);
         self.rule_ids.learn(&new);
+        if leases {
+            report.changes.push("[lan] leases set".to_owned());
+            self.lan_leases = LanLeases::new(new.lan.leases.clone());
+        }
+        if reservations {
+            report.changes.push("[[reserve]] set".to_owned());
+        }
         self.config = new;
         self.pass_on_settings();
         let looked = self.look_at_interfaces().await;
@@ -113,6 +124,8 @@ impl Router<'_> {
             uplink.line.handle_health_settings(now, Arc::clone(&self.health), capacity(&uplink.config));
         }
         self.failover.handle_settings(now, self.uplinks.iter().map(|uplink| &uplink.config));
+        self.take_in_reservations();
+        let _published_below = self.turn();
     }
 
     /// Takes an uplink out of the router; gives how many flows end by that.

@@ -21,13 +21,16 @@ use super::control::{Control, Request};
 use super::endings::Failover;
 use super::event::{Event, Signals};
 use super::history::History;
-use super::hosts::Hosts;
+use super::hosts::{Heard, Hosts};
 use super::lan::{LanState, TunState};
+use super::lan_leases::LanLeases;
 use super::place::Place;
 use super::places::{self, Surroundings};
 use super::queue_drops::QueueDrops;
 use super::rates::Rates;
-use super::report::{FlowsQuery, FlowsReport, StatusReport};
+use super::report::{FlowsQuery, FlowsReport, StatusReport, UplinkReport};
+use super::reservation_file::ReservationFile;
+use super::reservations::Reservations;
 use super::rules::RuleIds;
 use super::uplink::UplinkState;
 use super::{DaemonError, control_socket, engine, status};
@@ -72,6 +75,10 @@ pub(super) struct Router<'h> {
     pub(super) kernel_networks: Vec<Ipv4Net>,
     pub(super) hosts: Hosts,
     pub(super) rule_ids: RuleIds,
+    /// Where names of hosts come from.
+    pub(super) lan_leases: LanLeases,
+    pub(super) reservations: Reservations,
+    pub(super) reservation_file: ReservationFile,
     /// When routes and addresses are to be looked at again.
     pub(super) refresh_at: Option<Timestamp>,
     /// When what failed is to be tried again.
@@ -136,6 +143,7 @@ impl<'h> Router<'h> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let admin_file = AdminFile::open(&config.router.state_dir);
+        let reservation_file = ReservationFile::open(&config.router.state_dir);
         let health = Arc::new(config.health.clone());
         let mut uplinks = Vec::new();
         for (id, uplink) in (0..).map(UplinkId).zip(&config.uplinks) {
@@ -159,6 +167,9 @@ impl<'h> Router<'h> {
             kernel_networks: Vec::new(),
             hosts: Hosts::default(),
             rule_ids: RuleIds::new(&config),
+            lan_leases: LanLeases::new(config.lan.leases.clone()),
+            reservations: Reservations::new(reservation_file.remembered().to_vec()),
+            reservation_file,
             refresh_at: None,
             retry_at: None,
             admin_file,
@@ -179,6 +190,9 @@ impl<'h> Router<'h> {
             host,
         };
         router.settle_all().await?;
+        // Before the first packet: nobody's connection is to go where it may not.
+        router.take_in_reservations();
+        let _published_below = router.turn();
         router.publish();
         Ok(router)
     }
@@ -197,6 +211,9 @@ impl<'h> Router<'h> {
                 Event::Tick => {
                     self.rates.sample(now(), status::sample(self.workers.counters(), &self.uplinks));
                     self.observe_queues().await;
+                    if self.turn() == Heard::News {
+                        self.publish();
+                    }
                 }
             }
             self.change_addresses().await;
@@ -254,6 +271,9 @@ impl<'h> Router<'h> {
                 self.survive(outcome, "interface not taken over");
             }
             HostEvent::AddressesChanged { .. } | HostEvent::RoutesChanged => self.refresh_soon(),
+            // The kernel tells of each of them again and again.
+            HostEvent::NeighborSeen(neighbor) if self.hear(neighbor) == Heard::Nothing => return Ok(()),
+            HostEvent::NeighborSeen(_) => {}
             HostEvent::RulesChanged | HostEvent::Resync => {
                 self.tun.stale = true;
                 self.refresh_soon();
@@ -376,6 +396,8 @@ impl<'h> Router<'h> {
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
             Request::Explain(query, answer) => drop(answer.send(self.explain(&query))),
             Request::Link(order, peer, answer) => drop(answer.send(self.order_link(&order, peer))),
+            Request::Reserve(order, peer, answer) => drop(answer.send(self.order_reserve(&order, peer).await)),
+            Request::Release(order, peer, answer) => drop(answer.send(self.order_release(&order, peer))),
             Request::Reload(peer, answer) => drop(answer.send(self.reload(&peer.to_string()).await)),
         }
     }
@@ -402,7 +424,10 @@ impl<'h> Router<'h> {
                 .uplinks
                 .iter()
                 .filter_map(|uplink| places::named(&self.uplinks, &uplink.name))
-                .map(|uplink| status::uplink(uplink, counters, &self.rates, &self.queue_drops, now))
+                .map(|uplink| UplinkReport {
+                    reserved: self.reserved_report(uplink.config.name.as_str()),
+                    ..status::uplink(uplink, counters, &self.rates, &self.queue_drops, now)
+                })
                 .collect(),
             engine: status::engine(counters, &self.lans, &self.queue_drops),
             rules: self.snapshot.load().policy.rules.iter().map(|rule| rule.name.to_string()).collect(),

@@ -9,8 +9,8 @@ use tracing::{info, warn};
 use super::DaemonError;
 use super::lan::Mode;
 use super::router::Router;
-use crate::config::UplinkKind;
 use super::rules;
+use crate::config::UplinkKind;
 use crate::host::routing::LOOPBACK;
 use crate::host::{HostWarning, Interface, LanCapture};
 use crate::io::{self, FrameSender, Shortcut};
@@ -145,6 +145,7 @@ impl Router<'_> {
             lan.address_missed = address.is_none();
             (lan.address, lan.networks) = (address, networks);
         }
+        self.look_at_neighbors().await;
         let settled = self.settle_adopted_lines().await;
         self.survive(settled, "uplink cannot be used");
         let mut networks = self.host.kernel_networks().await?;

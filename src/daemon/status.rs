@@ -121,6 +121,7 @@ pub(super) fn uplink(
         gateway_mac: uplink.line.next_hop().and_then(NextHop::gateway).map(|mac| mac.to_string()),
         problem: uplink.problem(),
         taken_down_by: uplink.taken_down_by.clone(),
+        reserved: Vec::new(),
         lease: uplink.line.dhcp().and_then(|client| lease(client, now)),
         session: uplink.connected().map(session),
         health: uplink.line.health().map(|health| super::health::report(health, now)),

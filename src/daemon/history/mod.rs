@@ -20,6 +20,7 @@ use crossbeam::channel::{Sender, bounded};
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
+pub(super) use self::calendar::rfc3339;
 use self::writer::{Message, Writer};
 use super::report::EventReport;
 use crate::sys::clock;
@@ -67,6 +68,16 @@ pub(super) enum Kind {
     SessionFailed,
     /// Somebody wants a line up or down.
     LinkOrdered,
+    /// Somebody has reserved a line for hosts.
+    LineReserved,
+    /// Somebody has released a reserved line.
+    LineReleased,
+    /// Nothing has come of an order to reserve or to release a line.
+    ReservationRefused,
+    /// The hours at which the configuration reserves a line have begun.
+    ReservationBegun,
+    /// The time of a reservation is over.
+    ReservationEnded,
     /// Somebody wants the configuration read again.
     ReloadOrdered,
     /// Another configuration has a line that was not there.
@@ -103,6 +114,11 @@ impl Kind {
             Self::FlowsEnded => "flows-ended",
             Self::SessionFailed => "session-failed",
             Self::LinkOrdered => "link-ordered",
+            Self::LineReserved => "line-reserved",
+            Self::LineReleased => "line-released",
+            Self::ReservationRefused => "reservation-refused",
+            Self::ReservationBegun => "reservation-begun",
+            Self::ReservationEnded => "reservation-ended",
             Self::ReloadOrdered => "reload-ordered",
             Self::UplinkAdded => "uplink-added",
             Self::UplinkRemoved => "uplink-removed",

@@ -6,6 +6,7 @@ mod icmp;
 mod nat;
 mod probes;
 mod repeated;
+mod reserve;
 mod restart;
 mod session;
 mod shortcut;
