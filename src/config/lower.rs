@@ -80,9 +80,13 @@ pub(super) fn lower(
         reserve::reservation(section, &uplinks)
     })?;
     let rules = read_all(&file, "rule", "[[rule]]", &rule::KEYS, &mut later, rule::rule)?;
-    let forwards = read_all(&file, "forward", "[[forward]]", &forward::KEYS, &mut later, |section| {
-        forward::forward(section, &uplinks)
-    })?;
+    let forward_sections = file.sections("forward", "[[forward]]", &forward::KEYS)?;
+    let forwards = forward::forwards(&forward_sections, &uplinks, |at| line_at(text, at))?;
+    for (section, forward) in forward_sections.iter().zip(&forwards) {
+        if forward::leaves_adopted_out(forward, &uplinks) {
+            later(section.place("uplink"), "uplink = \"any\" for lines of kind \"adopted\"");
+        }
+    }
     let web = read_one(&file, "web", "[web]", &WEB, &mut later, later::web)?;
     warnings.sort_by_key(|warning| warning.line);
     Ok(Config { router, lan, uplinks, health, reservations, rules, forwards, web, warnings })

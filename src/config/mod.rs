@@ -34,7 +34,7 @@ use crate::link::health::Settings as HealthSettings;
 use crate::link::pppoe::{Account, Secret};
 
 pub use error::ConfigError;
-pub use forward::Forward;
+pub use forward::{Forward, ForwardTarget, ForwardedLines};
 pub use interface::{DevicePath, UplinkInterface};
 pub use later::Web;
 pub use password::PasswordError;
@@ -64,7 +64,7 @@ pub struct Config {
     pub reservations: Vec<Reservation>,
     /// Every `[[rule]]`, which this version reads and does not act on.
     pub rules: Vec<Rule>,
-    /// Every `[[forward]]`, which this version reads and does not act on.
+    /// Every `[[forward]]`: no two answer one port of a line.
     pub forwards: Vec<Forward>,
     /// `[web]`, which this version reads and does not act on.
     pub web: Option<Web>,

@@ -16,6 +16,7 @@ mod endings;
 mod engine;
 mod event;
 mod failover;
+mod forward;
 mod health;
 mod history;
 mod hosts;

@@ -59,7 +59,7 @@ impl Router<'_> {
             .iter()
             .map(|warning| format!("line {}: {} has no effect in this version", warning.line, warning.what));
         report.warnings.extend(warned);
-        if plan.is_empty() && self.config.health == new.health {
+        if plan.is_empty() && self.config.health == new.health && self.config.forwards == new.forwards {
             self.config = new;
             return report;
         }
@@ -90,6 +90,9 @@ impl Router<'_> {
         if self.config.health != new.health {
             report.changes.push("[health] set".to_owned());
             self.health = Arc::new(new.health.clone());
+        }
+        if self.config.forwards != new.forwards {
+            report.changes.push(format!("[[forward]] set: {}", counted(new.forwards.len())));
         }
         self.config = new;
         self.pass_on_settings();
@@ -166,6 +169,15 @@ impl Router<'_> {
 
 fn is_named(state: &UplinkState, name: &str) -> bool {
     state.place == Place::Configured && state.config.name.as_str() == name
+}
+
+/// How to say how many forwards there are; connections of those that were are not ended.
+fn counted(forwards: usize) -> String {
+    match forwards {
+        0 => "none; connections that there are go on".to_owned(),
+        1 => "1 forward".to_owned(),
+        _ => format!("{forwards} forwards"),
+    }
 }
 
 /// How to say it of flows that end.

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::drop_reason::DropReason;
+use super::forwarding::{Arrival, Behind};
 use super::hop::Hop;
 use super::outbound::{FlowPacket, finish, may_cut, rewrite};
 use super::outbox::{Egress, Outbox};
@@ -52,20 +53,22 @@ impl Worker {
                 return if is_strange(&verdict) { self.unasked(context, uplink_id, parsed) } else { verdict };
             }
         };
-        if let Err(owner) = self.check_owner(ports.destination) {
-            return Verdict::Handoff(owner);
-        }
 
         // 3. Look the flow up, from the external port to the host; 4. or make it.
         let mapping = Mapping { protocol, uplink: uplink_id, external_port: ports.destination };
-        let Some(internal) = self.mappings.internal(mapping) else {
-            return self.unasked(context, uplink_id, parsed);
-        };
         let remote = EndpointV4 { address: parsed.ip.source, port: ports.source };
+        let opens = segment.is_some_and(|segment| segment.is_syn() && !segment.is_acknowledging());
+        let arrival = if opens { Arrival::Opening } else { Arrival::Packet };
+        let (internal, known, entrance) = match self.behind(context, mapping, remote, arrival) {
+            Behind::Endpoint { internal, flow, entrance } => (internal, flow, entrance),
+            Behind::Elsewhere(owner, journey) => return Verdict::PassOn(owner, journey),
+            Behind::Refused => return Verdict::Drop(DropReason::Filtered),
+            Behind::Nobody => return self.unasked(context, uplink_id, parsed),
+        };
         let flow = FlowPacket { key: FlowKey { protocol, internal, remote }, parsed, segment };
-        let id = match self.find_live(context, &flow.key) {
+        let id = match known {
             Some(id) => id,
-            None => match self.open_inbound(context, mapping, &flow) {
+            None => match self.open_inbound(context, mapping, entrance, &flow) {
                 Ok(id) => id,
                 Err(reason) => return Verdict::Drop(reason),
             },
