@@ -1,7 +1,11 @@
 //! From the configuration to the forwards that workers read: names of lines become ids, the router becomes its address.
+//!
+//! A forward to a host in none of the networks that the kernel reaches without us is not open: its packets would go nobody knows where.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+
+use tracing::warn;
 
 use super::places;
 use super::router::Router;
@@ -16,9 +20,26 @@ impl Router<'_> {
         let lines: UplinkSet = places::configured(&self.uplinks).map(|uplink| uplink.id).collect();
         // Where the machine itself hears what comes by the TUN device, and answers from.
         let router = self.tun.prepared.map(|(address, _)| address);
-        let open = self.config.forwards.iter().flat_map(|forward| opened(forward, &self.uplinks, router)).collect();
+        let forwards = self.config.forwards.iter().filter(|forward| self.is_inside(forward));
+        let open = forwards.flat_map(|forward| opened(forward, &self.uplinks, router)).collect();
         let forwards = Forwards::new(open, before, lines);
         if forwards == **before { Arc::clone(before) } else { Arc::new(forwards) }
+    }
+
+    fn is_inside(&self, forward: &config::Forward) -> bool {
+        match forward.to {
+            ForwardTarget::Host(address) => self.kernel_networks.iter().any(|network| network.contains(&address)),
+            ForwardTarget::Router => true,
+        }
+    }
+
+    /// Tells of forwards to hosts that are not inside.
+    pub(super) fn warn_of_forwards(&self) {
+        for forward in self.config.forwards.iter().filter(|forward| !self.is_inside(forward)) {
+            let ForwardTarget::Host(host) = forward.to else { continue };
+            let (first, last) = (forward.ports.start(), forward.ports.end());
+            warn!(%host, first, last, "ports are not forwarded: the host is in no network of the LAN's");
+        }
     }
 }
 

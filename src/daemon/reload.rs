@@ -101,6 +101,7 @@ impl Router<'_> {
         self.refresh_soon();
         self.publish();
         self.warn_of_missing();
+        self.warn_of_forwards();
         report
     }
 

@@ -125,13 +125,11 @@ impl Worker {
     /// The mapping of an endpoint that is forwarded, for a flow of its own to the internet: the same while the lines are.
     pub(super) fn forwarded_mapping(snapshot: &Snapshot, key: &FlowKey, candidates: UplinkSet) -> Option<Mapping> {
         let FlowKey { protocol, internal, .. } = *key;
-        let candidates = snapshot.uplinks.iter().map(|uplink| uplink.id).filter(|id| candidates.contains(*id));
-        candidates
-            .filter_map(|uplink| {
-                let external_port = snapshot.forwards.outside(uplink, protocol, internal)?;
-                Some(Mapping { protocol, uplink, external_port })
-            })
-            .next()
+        let mut candidates = snapshot.uplinks.iter().map(|uplink| uplink.id).filter(|id| candidates.contains(*id));
+        candidates.find_map(|uplink| {
+            let external_port = snapshot.forwards.outside(uplink, protocol, internal)?;
+            Some(Mapping { protocol, uplink, external_port })
+        })
     }
 
     /// The flags of a flow of this mapping.

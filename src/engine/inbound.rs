@@ -18,7 +18,7 @@ use crate::nat::ports::{DHCP_CLIENT_PORT, PROBE_PORTS};
 use crate::placement::{AddressOwner, DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::ETHERTYPE_ARP;
 use crate::wire::icmp::ErrorKind;
-use crate::wire::{AddressField, MacAddress, PacketBuffer};
+use crate::wire::{AddressField, MacAddress, PacketBuffer, TcpFlags};
 
 impl Worker {
     /// Takes a packet from an uplink to its verdict.
@@ -57,7 +57,7 @@ impl Worker {
         // 3. Look the flow up, from the external port to the host; 4. or make it.
         let mapping = Mapping { protocol, uplink: uplink_id, external_port: ports.destination };
         let remote = EndpointV4 { address: parsed.ip.source, port: ports.source };
-        let opens = segment.is_some_and(|segment| segment.is_syn() && !segment.is_acknowledging());
+        let opens = segment.is_some_and(|it| it.flags.contains(TcpFlags::SYN) && !it.flags.contains(TcpFlags::ACK));
         let arrival = if opens { Arrival::Opening } else { Arrival::Packet };
         let (internal, known, entrance) = match self.behind(context, mapping, remote, arrival) {
             Behind::Endpoint { internal, flow, entrance } => (internal, flow, entrance),
