@@ -134,7 +134,6 @@ fn empty_pool(uplinks: &[Uplink], reservations: &[(usize, &Reservation)]) -> Opt
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::config;
 
     /// Lines 1 to 14: two balanced lines and one isolated. What follows begins in line 15.

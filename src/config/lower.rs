@@ -75,16 +75,20 @@ pub(super) fn lower(
         reserves.iter().map(|section| reserve::reservation(section, &uplinks, &lan)).collect::<Result<_, _>>()?;
     let rule_sections = file.sections("rule", "[[rule]]", &rule::KEYS)?;
     let rules = rule::rules(&rule_sections, &uplinks)?;
-    let forwards = read_all(&file, "forward", "[[forward]]", &forward::KEYS, &mut later, |section| {
-        forward::forward(section, &uplinks)
-    })?;
+    let forward_sections = file.sections("forward", "[[forward]]", &forward::KEYS)?;
+    let forwards = forward::forwards(&forward_sections, &uplinks, |at| line_at(text, at))?;
+    for (section, forward) in forward_sections.iter().zip(&forwards) {
+        if forward::leaves_adopted_out(forward, &uplinks) {
+            later(section.place("uplink"), "uplink = \"any\" for lines of kind \"adopted\"");
+        }
+    }
     let web = read_one(&file, "web", "[web]", &WEB, &mut later, later::web)?;
     warnings.sort_by_key(|warning| warning.line);
     let lines = |sections: &[Section<'_, '_>]| -> Vec<usize> {
         sections.iter().map(|section| line_at(text, section.span.start)).collect()
     };
     let rule_lines = lines(&rule_sections);
-    let reservation_lines = lines(&file.sections("reserve", "[[reserve]]", &reserve::KEYS)?);
+    let reservation_lines = lines(&reserves);
     let advice = advice::advice(&uplinks, rule_lines.iter().zip(&rules), reservation_lines.iter().zip(&reservations));
     Ok(Config { router, lan, uplinks, health, reservations, rules, forwards, web, warnings, advice })
 }
@@ -101,20 +105,6 @@ fn read_one<T>(
     let Some(section) = file.section(key, name, known)? else { return Ok(None) };
     later(section.span.clone(), name);
     read(&section).map(Some)
-}
-
-/// Reads the sections of one name, which this version does not act on.
-fn read_all<T>(
-    file: &Section<'_, '_>,
-    key: &str,
-    name: &'static str,
-    known: &[&str],
-    later: &mut impl FnMut(Range<usize>, &str),
-    read: impl Fn(&Section<'_, '_>) -> Result<T, Mistake>,
-) -> Result<Vec<T>, Mistake> {
-    let sections = file.sections(key, name, known)?;
-    sections.iter().for_each(|section| later(section.span.clone(), name));
-    sections.iter().map(read).collect()
 }
 
 fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {

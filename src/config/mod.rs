@@ -38,7 +38,7 @@ use crate::link::pppoe::{Account, Secret};
 
 pub use advice::Advice;
 pub use error::ConfigError;
-pub use forward::Forward;
+pub use forward::{Forward, ForwardTarget, ForwardedLines};
 pub use host::{HostIdentity, HostIdentityError, HostName};
 pub use interface::{DevicePath, UplinkInterface};
 pub use later::Web;
@@ -69,7 +69,7 @@ pub struct Config {
     pub reservations: Vec<Reservation>,
     /// Every `[[rule]]`, in the order of the file.
     pub rules: Vec<Rule>,
-    /// Every `[[forward]]`, which this version reads and does not act on.
+    /// Every `[[forward]]`: no two answer one port of a line.
     pub forwards: Vec<Forward>,
     /// `[web]`, which this version reads and does not act on.
     pub web: Option<Web>,

@@ -17,6 +17,7 @@ mod engine;
 mod event;
 mod explain;
 mod failover;
+mod forward;
 mod health;
 mod history;
 mod hosts;

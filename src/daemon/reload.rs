@@ -65,8 +65,9 @@ impl Router<'_> {
         let rules = rules::changes(&self.config, &new);
         let (leases, reservations) =
             (self.config.lan.leases != new.lan.leases, self.config.reservations != new.reservations);
+        let forwards = self.config.forwards != new.forwards;
         let is_same = plan.is_empty() && self.config.health == new.health && rules.is_empty();
-        if is_same && !leases && !reservations {
+        if is_same && !leases && !reservations && !forwards {
             self.config = new;
             return report;
         }
@@ -107,6 +108,9 @@ impl Router<'_> {
         if reservations {
             report.changes.push("[[reserve]] set".to_owned());
         }
+        if forwards {
+            report.changes.push(format!("[[forward]] set: {}", counted(new.forwards.len())));
+        }
         self.config = new;
         self.pass_on_settings();
         let looked = self.look_at_interfaces().await;
@@ -114,6 +118,7 @@ impl Router<'_> {
         self.refresh_soon();
         self.publish();
         self.warn_of_missing();
+        self.warn_of_forwards();
         report
     }
 
@@ -184,6 +189,15 @@ impl Router<'_> {
 
 fn is_named(state: &UplinkState, name: &str) -> bool {
     state.place == Place::Configured && state.config.name.as_str() == name
+}
+
+/// How to say how many forwards there are; connections of those that were are not ended.
+fn counted(forwards: usize) -> String {
+    match forwards {
+        0 => "none; connections that there are go on".to_owned(),
+        1 => "1 forward".to_owned(),
+        _ => format!("{forwards} forwards"),
+    }
 }
 
 /// How to say it of flows that end.

@@ -232,6 +232,9 @@ pub struct FlowReport {
     pub host: String,
     /// The far end.
     pub remote: String,
+    /// Who has opened it: `outbound`: the host, `inbound`: the far end.
+    #[serde(default)]
+    pub direction: String,
     /// The host as the far end sees it.
     pub external: String,
     /// Name of its uplink.

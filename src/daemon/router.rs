@@ -366,6 +366,7 @@ impl<'h> Router<'h> {
             lans: std::iter::once(self.tun.snapshot()).chain(self.lans.iter().map(LanState::snapshot)).collect(),
             kernel_networks: self.kernel_networks.clone(),
             policy: self.policy(&current.policy),
+            forwards: self.forwards(&current.forwards),
         };
         if new != **current {
             if !new.is_same_for_flows(&current) {

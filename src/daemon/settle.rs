@@ -28,7 +28,9 @@ impl Router<'_> {
         for index in 0..self.uplinks.len() {
             tolerate_gone(self.settle_uplink(index).await)?;
         }
-        tolerate_gone(self.refresh().await)
+        tolerate_gone(self.refresh().await)?;
+        self.warn_of_forwards();
+        Ok(())
     }
 
     /// While the router runs: everything that is there; what fails is logged and tried again.

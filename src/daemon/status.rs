@@ -214,6 +214,7 @@ fn flow(flow: &FlowListing, uplinks: &[UplinkState], rules: &RuleIds) -> FlowRep
         protocol: flow.tuple.protocol.to_string(),
         host: flow.tuple.source.to_string(),
         remote: flow.tuple.destination.to_string(),
+        direction: flow.direction.name().to_owned(),
         external: flow.external.to_string(),
         uplink: uplinks.get(flow.uplink.index()).map(|uplink| uplink.config.name.to_string()).unwrap_or_default(),
         rule: rules.name(flow.rule).map(ToString::to_string),

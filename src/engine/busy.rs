@@ -7,7 +7,7 @@ use super::shortcut::{Shortcuts, Standing, directions, is_plain};
 use super::transfers::Transfers;
 use super::worker::{Context, Worker, lifetime};
 use crate::flow::direction::Direction;
-use crate::flow::record::{FLAG_REPLIED, FLAG_SHORTCUT, FLAG_TRANSFER, Tick};
+use crate::flow::record::{FLAG_HAIRPIN, FLAG_REPLIED, FLAG_SHORTCUT, FLAG_TRANSFER, Tick};
 use crate::flow::{FlowId, FlowV4, Protocol, TcpState, Timestamp};
 use crate::placement::UplinkId;
 
@@ -132,7 +132,12 @@ impl Worker {
     }
 
     pub(super) fn begin_transfer(&mut self, now: Timestamp, id: FlowId) {
-        let body = &mut self.table.record_mut(id).body;
+        let record = self.table.record_mut(id);
+        // Hairpins never leave by their line.
+        if record.has(FLAG_HAIRPIN) {
+            return;
+        }
+        let body = &mut record.body;
         if self.transfers.add(now, id, body.out_bytes + body.in_bytes) {
             body.flags |= FLAG_TRANSFER;
             self.load.begin_transfer(UplinkId(body.uplink));

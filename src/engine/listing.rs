@@ -46,11 +46,33 @@ impl FlowState {
     }
 }
 
+/// Who has opened a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FlowDirection {
+    /// The LAN host.
+    Outbound,
+    /// The far end.
+    Inbound,
+}
+
+impl FlowDirection {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+        }
+    }
+}
+
 /// One flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowListing {
     /// As the LAN host sees it: host, far end.
     pub tuple: Tuple,
+    /// Who has opened it.
+    pub direction: FlowDirection,
     /// As the far end sees the host.
     pub external: Endpoint,
     /// Its line.

@@ -2,14 +2,17 @@
 //! its record.
 
 use super::drop_reason::DropReason;
+use super::forwarding::Entrance;
 use super::outbound::{FlowPacket, owner_of_address};
 use super::parse::Parsed;
 use super::worker::{Context, Filtering, Worker};
-use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, Tick};
+use crate::flow::record::{FLAG_FORWARDED, FLAG_HAIRPIN, FLAG_INBOUND, Tick};
 use crate::flow::tcp::TcpTracker;
 use crate::flow::{FlowId, FlowV4, Protocol, Timestamp};
 use crate::nat::Mapping;
-use crate::placement::{Decision, Demand, LanId, Opening, Snapshot, Tiers, UplinkSet, candidates, choose};
+use crate::placement::{
+    AddressOwner, Decision, Demand, LanId, Opening, Snapshot, Tiers, UplinkId, UplinkSet, candidates, choose,
+};
 use crate::wire::TcpFlags;
 use crate::wire::ipv4::is_one_host;
 
@@ -28,8 +31,12 @@ impl Worker {
         }
         let opening = Opening { key, dscp: flow.parsed.ip.dscp };
         let decision = context.snapshot.policy.decide(&opening);
-        let mapping = self.mapping_for(context.snapshot, &opening, &decision)?;
-        if key.protocol == Protocol::Tcp && flow.segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN)) {
+        let hairpin = owner_of_address(context.snapshot, key.remote.address);
+        let (mapping, entrance) = self.way_out(context.snapshot, &opening, &decision, hairpin)?;
+        if hairpin.is_none()
+            && key.protocol == Protocol::Tcp
+            && flow.segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN))
+        {
             self.counters.uplink(mapping.uplink).connections_tried.add(1);
         }
         record.body.uplink = mapping.uplink.0;
@@ -38,10 +45,40 @@ impl Worker {
         record.body.rule = decision.rule.unwrap_or_default().0;
         record.body.class = decision.class as u8;
         record.body.dscp = opening.dscp;
-        if owner_of_address(context.snapshot, key.remote.address).is_some() {
-            record.body.flags |= FLAG_HAIRPIN;
-        }
+        record.body.flags = Self::flags_of(entrance) | if hairpin.is_some() { FLAG_HAIRPIN } else { 0 };
         self.add_first(context.now, record, mapping)
+    }
+
+    /// The line that a flow leaves by, and its port there. A forward's port is for the endpoint inside alone; a hairpin to
+    /// one is of the very line whose address the host has used, so that both ends see that line's address (RFC 4787 REQ-9a).
+    fn way_out(
+        &mut self,
+        snapshot: &Snapshot,
+        opening: &Opening,
+        decision: &Decision,
+        hairpin: Option<UplinkId>,
+    ) -> Result<(Mapping, Entrance), DropReason> {
+        let key = opening.key;
+        self.mappings.heed(&snapshot.forwards);
+        if snapshot.forwards.is_empty() {
+            return self.mapping_for(snapshot, opening, decision).map(|mapping| (mapping, Entrance::Mapping));
+        }
+        let met =
+            hairpin.and_then(|line| Some((line, snapshot.forwards.open_at(line, key.protocol, key.remote.port)?)));
+        let candidates = match met {
+            Some((_, forward)) if !forward.admits(key.internal.address) => return Err(DropReason::Filtered),
+            Some((line, _)) => UplinkSet::of(line),
+            None => candidates(&snapshot.uplinks, &decision.tiers),
+        };
+        if let Some(mapping) = Self::forwarded_mapping(snapshot, &key, candidates) {
+            return Ok((mapping, Entrance::Forward));
+        }
+        let Some((line, _)) = met else {
+            return self.mapping_for(snapshot, opening, decision).map(|mapping| (mapping, Entrance::Mapping));
+        };
+        let known = self.mappings.find(key.protocol, key.internal, candidates);
+        let mapping = known.or_else(|| self.mappings.open(key.protocol, line, key.internal, candidates));
+        mapping.map(|mapping| (mapping, Entrance::Mapping)).ok_or(DropReason::NoPort)
     }
 
     /// The mapping of the host's endpoint (RFC 4787 REQ-1), if its uplink is one of those that are for this flow; else a new
@@ -74,17 +111,19 @@ impl Worker {
         opening.map_or(Tiers::ANY, |opening| snapshot.policy.decide(&opening).tiers)
     }
 
-    /// Makes a flow for somebody whom the host has not sent to, if the filter lets him in (RFC 4787 section 5).
+    /// Makes a flow for somebody whom the host has not sent to: of a forward, or if the filter lets him in (RFC 4787 section 5).
     pub(super) fn open_inbound(
         &mut self,
         context: Context<'_>,
         mapping: Mapping,
+        entrance: Entrance,
         flow: &FlowPacket<'_>,
     ) -> Result<FlowId, DropReason> {
-        if self.settings.filtering == Filtering::AddressAndPort {
+        if entrance == Entrance::Mapping && self.settings.filtering == Filtering::AddressAndPort {
             return Err(DropReason::Filtered);
         }
-        if !is_one_host(flow.parsed.ip.source) {
+        let source = flow.parsed.ip.source;
+        if !is_one_host(source) || (!context.journey.is_hairpin && is_only_ours(context.snapshot, source)) {
             return Err(DropReason::BadSource);
         }
         let mut record = FlowV4::new(flow.key);
@@ -97,7 +136,7 @@ impl Worker {
         record.body.uplink = mapping.uplink.0;
         record.body.external_port = mapping.external_port;
         record.body.created = Tick::at(context.now);
-        record.body.flags = FLAG_INBOUND;
+        record.body.flags = FLAG_INBOUND | Self::flags_of(entrance);
         if owner_of_address(context.snapshot, flow.key.remote.address).is_some() {
             record.body.flags |= FLAG_HAIRPIN;
         }
@@ -117,11 +156,19 @@ impl Worker {
     /// Adds a flow of a mapping to the table and counts it.
     pub(super) fn add_flow(&mut self, record: FlowV4, mapping: Mapping) -> Result<FlowId, DropReason> {
         let id = self.table.insert(record).ok_or(DropReason::TableFull)?;
-        self.mappings.add_flow(mapping);
+        if !record.has(FLAG_FORWARDED) {
+            self.mappings.add_flow(mapping);
+        }
         self.count(mapping.uplink);
         self.counters.flows_created.add(1);
         Ok(id)
     }
+}
+
+/// Whether an address is the router's and nobody else's: what comes from it by an uplink is a lie.
+fn is_only_ours(snapshot: &Snapshot, address: std::net::Ipv4Addr) -> bool {
+    let owner = owner_of_address(snapshot, address).and_then(|id| snapshot.uplink(id));
+    owner.is_some_and(|uplink| uplink.owner == AddressOwner::Router)
 }
 
 /// Whether a first packet may go to the internet at all.

@@ -18,12 +18,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::shortcut::Shortcuts;
 use super::shortcut::table::ShortcutTable;
-use super::worker::{Parts, Settings, Worker, mapping_of};
+use super::worker::{Parts, Settings, Worker};
 use crate::flow::hash::HashKey;
-use crate::flow::record::{FLAG_SHORTCUT, FLAG_TRANSFER, Tick};
+use crate::flow::record::{FLAG_FORWARDED, FLAG_SHORTCUT, FLAG_TRANSFER, Tick};
 use crate::flow::{FlowTable, FlowV4, TcpState, Timestamp};
 use crate::nat::ports::is_reserved;
-use crate::nat::{Mappings, PortSlice};
+use crate::nat::{Mapping, Mappings, PortSlice};
 use crate::placement::{Load, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
 use crate::sys::mapped::{MappedFile, REGION_ALIGNMENT, Region};
 use crate::sys::slab::Slab;
@@ -330,16 +330,20 @@ impl Worker {
         record.body.rule = 0;
         // It counts again when it goes on.
         record.body.flags &= !FLAG_TRANSFER;
-        let (Some(key), Some(mapping)) = (record.key(), mapping_of(&record)) else { return };
+        let Some(key) = record.key() else { return };
+        let (uplink, external_port) = (UplinkId(record.body.uplink), record.body.external_port);
+        let mapping = Mapping { protocol: key.protocol, uplink, external_port };
+        // The owner of a forward's flow is that of the port inside.
+        let is_forwarded = record.has(FLAG_FORWARDED);
         // Whom we have told, we need not tell again: its host has had the time of a restart to ask.
         let is_over = record.body.tcp.state() == TcpState::Aborted;
         // A port that a host had is the router's own by now: its flow ends.
         let is_ours = !is_over
             && mapping.uplink.index() < MAX_UPLINKS
             && !is_reserved(mapping.external_port)
-            && owner_of_port(mapping.external_port, self.workers) == self.id
+            && (is_forwarded || owner_of_port(mapping.external_port, self.workers) == self.id)
             && self.table.find(&key).is_none();
-        if is_ours && self.mappings.restore(mapping, key.internal) {
+        if is_ours && (is_forwarded || self.mappings.restore(mapping, key.internal)) {
             // A full table leaves the rest behind; the flow's next packet is then its first.
             let _ = self.add_flow(record, mapping);
         }

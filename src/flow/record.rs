@@ -149,6 +149,8 @@ pub const FLAG_RESCUED: u8 = 16;
 pub const FLAG_RESCUED_AGAIN: u8 = 32;
 /// It counts as a transfer of its line.
 pub const FLAG_TRANSFER: u8 = 64;
+/// Its port outside is a forward's: no mapping counts it.
+pub const FLAG_FORWARDED: u8 = 128;
 
 /// An IPv4 flow.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -12,6 +12,7 @@
 //! What it does not do: count time for live mappings (flows do), or move a mapping to another uplink.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
@@ -21,7 +22,7 @@ use crate::flow::hash::HashKey;
 use crate::flow::index::SlotIndex;
 use crate::flow::record::{EndpointV4, Tick};
 use crate::flow::{Protocol, Timestamp};
-use crate::placement::{UplinkId, UplinkSet};
+use crate::placement::{Forwards, UplinkId, UplinkSet};
 use crate::sys::prefetch::prefetch;
 
 /// How long a port stays with its host after its last flow (RFC 6888 REQ-8: 120 s).
@@ -76,6 +77,8 @@ pub struct Mappings {
     taken: Vec<TakenPorts>,
     /// Slot numbers by internal endpoint: the mapping that a new flow of it uses.
     by_internal: SlotIndex,
+    /// Their ports are given to nobody.
+    forwards: Arc<Forwards>,
     hash: HashKey,
     random: ChaCha8Rng,
     hand: usize,
@@ -89,7 +92,7 @@ impl Mappings {
         let slots = vec![FREE; tables * slice.slots()];
         let by_internal = SlotIndex::with_capacity(slots.len());
         let taken = (0..tables).map(|_| TakenPorts::new(slice)).collect();
-        Self { slice, slots, taken, by_internal, hash, random, hand: 0 }
+        Self { slice, slots, taken, by_internal, forwards: Arc::default(), hash, random, hand: 0 }
     }
 
     /// Makes room for `uplinks` uplinks, where there is less; what is there stays. Takes memory, and time in proportion to it.
@@ -122,6 +125,13 @@ impl Mappings {
             let slots = &self.slots[table * self.slice.slots()..][..self.slice.slots()];
             let live = slots.iter().enumerate().filter(|(_, slot)| slot.is_taken);
             live.for_each(|(slot, _)| taken.take(slot));
+        }
+    }
+
+    /// From now on, new mappings have none of the ports that are forwarded. Those that have one keep it.
+    pub fn heed(&mut self, forwards: &Arc<Forwards>) {
+        if !Arc::ptr_eq(&self.forwards, forwards) {
+            self.forwards = Arc::clone(forwards);
         }
     }
 
@@ -161,10 +171,15 @@ impl Mappings {
         self.by_internal.find(self.hash_of(protocol, internal), is_it)
     }
 
-    /// The mapping on one of `uplinks` that new flows of `internal` use, live or resting.
+    /// The mapping on one of `uplinks` that new flows of `internal` use, live or resting; if it rests on a port that is forwarded
+    /// by now, none.
     #[must_use]
     pub fn find(&self, protocol: Protocol, internal: EndpointV4, uplinks: UplinkSet) -> Option<Mapping> {
-        self.mapping(self.find_number(protocol, internal, uplinks)? as usize)
+        let number = self.find_number(protocol, internal, uplinks)? as usize;
+        let mapping = self.mapping(number)?;
+        let is_its =
+            self.slots[number].flows > 0 || !self.forwards.has(mapping.uplink, protocol, mapping.external_port);
+        is_its.then_some(mapping)
     }
 
     /// The host behind an external port that has a live flow.
@@ -184,7 +199,8 @@ impl Mappings {
         superseded: UplinkSet,
     ) -> Option<Mapping> {
         let table = Self::table(protocol, uplink);
-        let slot = self.taken.get_mut(table)?.choose(internal.port, &mut self.random)?;
+        let is_forwarded = |port| self.forwards.has(uplink, protocol, port);
+        let slot = self.taken.get_mut(table)?.choose(internal.port, &mut self.random, is_forwarded)?;
         let number = table * self.slice.slots() + slot;
         self.occupy(number, protocol, internal, superseded.union(UplinkSet::of(uplink)));
         self.mapping(number)

@@ -3,6 +3,7 @@
 pub mod choose;
 pub mod coverage;
 pub mod default_rules;
+pub mod forward;
 pub mod ids;
 pub mod policy;
 pub mod pool;
@@ -11,6 +12,7 @@ pub mod uplink;
 pub use choose::{Demand, Load, candidates, choose, choose_other, takes_flows};
 pub use coverage::Ranges;
 pub use default_rules::default_rules;
+pub use forward::{Door, Forward, Forwards};
 pub use ids::{LanId, MAX_LANS, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
 pub use policy::{
     Action, Class, Decision, Fallback, Match, Opening, Policy, Reserved, Rule, RuleId, Stickiness, Tiers, UplinkSet,

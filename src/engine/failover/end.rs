@@ -101,7 +101,7 @@ impl Worker {
         }
         let (keys, step) = self.flows_of(uplink, cursor);
         page.step = step;
-        let context = Context { now, snapshot, likely: None };
+        let context = Context::new(now, snapshot);
         for key in keys {
             if let Some(id) = self.table.find(&key) {
                 self.let_go(context, id, out, &mut page);
@@ -211,6 +211,7 @@ impl Worker {
             return Some(mapping);
         }
         let other = choose_other(&snapshot.uplinks, &self.load, Demand::of(&key), tiers, avoided)?;
+        self.mappings.heed(&snapshot.forwards);
         self.mappings.open(key.protocol, other, key.internal, tiers.all())
     }
 }

@@ -30,7 +30,7 @@ impl Worker {
     /// else its host is told.
     pub fn review_moves(&mut self, now: Timestamp, snapshot: &Snapshot, out: &mut Outbox) {
         let Some(mut moves) = self.moves.due(now) else { return };
-        let context = Context { now, snapshot, likely: None };
+        let context = Context::new(now, snapshot);
         moves.retain_mut(|moved| match self.review_move(now, moved) {
             Some((_, Outcome::Open)) => true,
             None | Some((_, Outcome::Answered)) => false,

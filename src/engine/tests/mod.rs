@@ -1,6 +1,7 @@
 //! Scenarios: what hosts on both sides see, with simulated time.
 
 mod failover;
+mod forwards;
 mod hostile;
 mod icmp;
 mod nat;
@@ -126,6 +127,7 @@ fn snapshot(uplinks: u8) -> Snapshot {
         lans: vec![lan(LanId::TUN, LanLink::Tun), lan(LAN, LanLink::Ethernet(MacAddress([2, 0, 0, 0, 0, 1])))],
         kernel_networks: vec!["192.168.10.0/24".parse().unwrap()],
         policy: std::sync::Arc::default(),
+        forwards: std::sync::Arc::default(),
     }
 }
 
