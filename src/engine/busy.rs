@@ -138,7 +138,7 @@ impl Worker {
         let record = self.table.record_mut(id);
         if record.has(FLAG_TRANSFER) {
             record.body.flags &= !FLAG_TRANSFER;
-            self.load.end_transfer(UplinkId(record.body.uplink));
+            self.load.end_transfer(UplinkId(record.body.uplink), false);
         }
     }
 

@@ -59,10 +59,10 @@ impl Worker {
         }
         let mut reason = DropReason::NoUplink;
         while let Some(chosen) = choose(uplinks, &self.load, Demand::of(&key), candidates) {
-            if let Some(mapping) = self.mappings.open(key.protocol, chosen, key.internal, candidates) {
+            if let Some(mapping) = self.mappings.open(key.protocol, chosen.uplink, key.internal, candidates) {
                 return Ok(mapping);
             }
-            candidates = candidates.without(UplinkSet::of(chosen));
+            candidates = candidates.without(UplinkSet::of(chosen.uplink));
             reason = DropReason::NoPort;
         }
         Err(reason)

@@ -2,12 +2,14 @@
 
 pub mod choose;
 pub mod ids;
+pub mod load;
 pub mod policy;
 pub mod pool;
 pub mod uplink;
 
-pub use choose::{Demand, Load, candidates, choose, choose_other, takes_flows};
+pub use choose::{Choice, Demand, candidates, choose, choose_other, takes_flows};
 pub use ids::{LanId, MAX_LANS, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
+pub use load::{Knowledge, Load, Rates, is_full};
 pub use policy::{
     Action, Class, Decision, Fallback, Match, Opening, Policy, Reserved, Rule, RuleId, Stickiness, Tiers, UplinkSet,
 };

@@ -211,6 +211,6 @@ impl Worker {
             return Some(mapping);
         }
         let other = choose_other(&snapshot.uplinks, &self.load, Demand::of(&key), tiers, avoided)?;
-        self.mappings.open(key.protocol, other, key.internal, tiers.all())
+        self.mappings.open(key.protocol, other.uplink, key.internal, tiers.all())
     }
 }
