@@ -46,6 +46,15 @@ impl FlowState {
     }
 }
 
+/// Whether a flow carries more than is meant for class isolated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bulkiness {
+    /// Nobody has seen it do so.
+    Unseen,
+    /// It has turned out bulky, or is of class bulk for being like one that has.
+    Bulky,
+}
+
 /// One flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowListing {
@@ -55,6 +64,8 @@ pub struct FlowListing {
     pub external: Endpoint,
     /// Its line.
     pub uplink: UplinkId,
+    /// Whether it carries more than is meant for class isolated.
+    pub bulkiness: Bulkiness,
     /// Where it is in its life.
     pub state: FlowState,
     /// Packets and bytes sent out.

@@ -25,6 +25,7 @@ mod places;
 mod refusal;
 mod session;
 pub mod shortcut;
+mod sites;
 #[cfg(test)]
 mod tests;
 mod transfers;
@@ -34,7 +35,7 @@ pub mod worker;
 pub use counters::{Counter, UplinkCounters, WorkerCounters};
 pub use drop_reason::DropReason;
 pub use failover::{FailOverPage, FailOverStep};
-pub use listing::{FlowFilter, FlowListing, FlowPage, FlowState};
+pub use listing::{Bulkiness, FlowFilter, FlowListing, FlowPage, FlowState};
 pub use outbox::{Egress, Handoff, Ingress, Outbox};
 pub use persist::{EngineConfig, EngineError, FlowAddresses, UplinkIdentity, open, open_with_addresses};
 pub use shortcut::table::ShortcutTable;

@@ -1,5 +1,6 @@
 //! Scenarios: what hosts on both sides see, with simulated time.
 
+mod bulky;
 mod failover;
 mod hostile;
 mod icmp;
@@ -8,6 +9,7 @@ mod probes;
 mod restart;
 mod session;
 mod shortcut;
+mod sites;
 mod transfers;
 
 use std::net::Ipv4Addr;
