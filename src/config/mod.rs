@@ -96,6 +96,29 @@ pub struct Router {
     pub shortcut: bool,
     /// Ports of far ends whose UDP flows go on over another line when theirs is lost.
     pub movable_udp: MovablePorts,
+    /// Which lines are for flows of class isolated.
+    pub isolated: IsolatedLines,
+}
+
+/// Which lines are for flows of class isolated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IsolatedLines {
+    /// Those of [`Role::Isolated`].
+    #[default]
+    Roles,
+    /// The one that the router picks while none of those works.
+    Auto,
+}
+
+impl IsolatedLines {
+    /// As it is written in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Roles => "roles",
+            Self::Auto => "auto",
+        }
+    }
 }
 
 /// How many worker threads carry packets.
@@ -260,6 +283,18 @@ pub enum Role {
     Isolated,
     /// Takes flows when no other can.
     Standby,
+}
+
+impl Role {
+    /// As it is written in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::Isolated => "isolated",
+            Self::Standby => "standby",
+        }
+    }
 }
 
 /// Reads and checks the file at `path`, and the files with passwords that it names.

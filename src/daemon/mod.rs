@@ -20,6 +20,7 @@ mod health;
 mod history;
 mod hosts;
 mod interfaces;
+mod isolation;
 mod lan;
 mod lease_file;
 mod link;

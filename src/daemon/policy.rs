@@ -8,8 +8,8 @@ use super::hosts::{HostIdentity, Hosts};
 use super::places;
 use super::router::Router;
 use super::uplink::UplinkState;
-use crate::config::{self, Config, ReservedHost, Role, UplinkName};
-use crate::placement::{Action, Fallback, Match, Policy, Reserved, Rule, RuleId, Stickiness, UplinkId, UplinkSet};
+use crate::config::{self, Config, ReservedHost, UplinkName};
+use crate::placement::{Action, Fallback, Match, Policy, Reserved, Rule, RuleId, Stickiness, UplinkId};
 
 impl Router<'_> {
     /// The policy as things are now; the one before if nothing is different.
@@ -17,7 +17,7 @@ impl Router<'_> {
         let policy = Policy {
             rules: rules(&self.config),
             reserved: reserved(&self.config, &self.uplinks, &self.hosts),
-            isolated: isolated(&self.uplinks),
+            isolated: self.isolated_lines(),
         };
         if policy == **before { Arc::clone(before) } else { Arc::new(policy) }
     }
@@ -25,12 +25,6 @@ impl Router<'_> {
 
 fn id_of(uplinks: &[UplinkState], name: &UplinkName) -> Option<UplinkId> {
     places::named(uplinks, name).map(|uplink| uplink.id)
-}
-
-/// Lines that the configuration gives to flows of class isolated.
-fn isolated(uplinks: &[UplinkState]) -> UplinkSet {
-    let isolated = places::configured(uplinks).filter(|uplink| uplink.config.role == Role::Isolated);
-    isolated.map(|uplink| uplink.id).collect()
 }
 
 fn rules(config: &Config) -> Vec<Rule> {

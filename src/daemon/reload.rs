@@ -59,7 +59,8 @@ impl Router<'_> {
             .iter()
             .map(|warning| format!("line {}: {} has no effect in this version", warning.line, warning.what));
         report.warnings.extend(warned);
-        if plan.is_empty() && self.config.health == new.health {
+        let is_isolation_same = self.config.router.isolated == new.router.isolated;
+        if plan.is_empty() && self.config.health == new.health && is_isolation_same {
             self.config = new;
             return report;
         }
@@ -90,6 +91,9 @@ impl Router<'_> {
         if self.config.health != new.health {
             report.changes.push("[health] set".to_owned());
             self.health = Arc::new(new.health.clone());
+        }
+        if !is_isolation_same {
+            report.changes.push(format!("[router] isolated = \"{}\"", new.router.isolated.name()));
         }
         self.config = new;
         self.pass_on_settings();

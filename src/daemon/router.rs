@@ -27,7 +27,7 @@ use super::place::Place;
 use super::places::{self, Surroundings};
 use super::queue_drops::QueueDrops;
 use super::rates::Rates;
-use super::report::{FlowsQuery, FlowsReport, StatusReport};
+use super::report::{FlowsQuery, FlowsReport, StatusReport, UplinkReport};
 use super::uplink::UplinkState;
 use super::{DaemonError, control_socket, engine, status};
 use crate::config::Config;
@@ -36,7 +36,7 @@ use crate::flow::Timestamp;
 use crate::host::{Host, HostEvent, HostEvents};
 use crate::io::{self, Shortcut, WorkerFailure, Workers};
 use crate::link::{dhcp, health};
-use crate::placement::{LanId, Snapshot, UplinkId};
+use crate::placement::{Isolation, LanId, Snapshot, UplinkId};
 use crate::sys::bpf::Program;
 use crate::sys::{affinity, clock};
 use crate::wire::PacketBuffer;
@@ -78,6 +78,8 @@ pub(super) struct Router<'h> {
     pub(super) admin_file: AdminFile,
     pub(super) history: History,
     pub(super) failover: Failover,
+    /// Who has the role of the isolated line, when nobody is named.
+    pub(super) isolation: Isolation,
     /// How lines are watched.
     pub(super) health: Arc<health::Settings>,
     /// The addresses that flows have, as their file remembers them.
@@ -162,6 +164,7 @@ impl<'h> Router<'h> {
             history,
             health,
             failover: Failover::new(now(), &config.uplinks),
+            isolation: Isolation::default(),
             addresses,
             snapshot,
             rates: Rates::default(),
@@ -194,6 +197,11 @@ impl<'h> Router<'h> {
                 Event::Tick => {
                     self.rates.sample(now(), status::sample(self.workers.counters(), &self.uplinks));
                     self.observe_queues().await;
+                    let policy = Arc::clone(&self.snapshot.load().policy);
+                    self.tell_bulky(&policy);
+                    if self.assign_isolation(now(), &policy) {
+                        self.publish();
+                    }
                 }
             }
             self.change_addresses().await;
@@ -336,7 +344,8 @@ impl<'h> Router<'h> {
             uplink.update_line(now);
         }
         self.assign_duties(now);
-        let current = self.snapshot.load();
+        let current = self.snapshot.load_full();
+        self.assign_isolation(now, &current.policy);
         let mut new = Snapshot {
             generation: current.generation,
             uplinks: self.uplinks.iter().map(UplinkState::snapshot).collect(),
@@ -344,7 +353,7 @@ impl<'h> Router<'h> {
             kernel_networks: self.kernel_networks.clone(),
             policy: self.policy(&current.policy),
         };
-        if new != **current {
+        if new != *current {
             if !new.is_same_for_flows(&current) {
                 new.generation = current.generation.checked_add(1).unwrap_or(1);
                 // First the shortcut: it must not carry by the old snapshot what workers judge by the new one.
@@ -393,7 +402,11 @@ impl<'h> Router<'h> {
                 .uplinks
                 .iter()
                 .filter_map(|uplink| places::named(&self.uplinks, &uplink.name))
-                .map(|uplink| status::uplink(uplink, counters, &self.rates, &self.queue_drops, now))
+                .map(|uplink| UplinkReport {
+                    role: self.role_of(uplink),
+                    isolated: self.isolated_flows(uplink.id),
+                    ..status::uplink(uplink, counters, &self.rates, &self.queue_drops, now)
+                })
                 .collect(),
             engine: status::engine(counters, &self.lans, &self.queue_drops),
         }

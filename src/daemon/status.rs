@@ -13,7 +13,7 @@ use super::report::{
 };
 use super::uplink::UplinkState;
 use crate::engine::counters::DropCounters;
-use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
+use crate::engine::{Bulkiness, DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
 use crate::flow::{Protocol, Timestamp};
 use crate::link::dhcp::Client;
 use crate::link::health::Traffic;
@@ -112,6 +112,8 @@ pub(super) fn uplink(
         lease: uplink.line.dhcp().and_then(|client| lease(client, now)),
         session: uplink.connected().map(session),
         health: uplink.line.health().map(|health| super::health::report(health, now)),
+        role: String::new(),
+        isolated: None,
         weight: uplink.config.weight.get(),
         flows: of(|uplink| uplink.flows.value()),
         flows_reset: of(|uplink| uplink.flows_reset.value()),
@@ -197,6 +199,7 @@ fn flow(flow: &FlowListing, uplinks: &[UplinkState]) -> FlowReport {
         host: flow.tuple.source.to_string(),
         remote: flow.tuple.destination.to_string(),
         external: flow.external.to_string(),
+        bulky: flow.bulkiness == Bulkiness::Bulky,
         uplink: uplinks.get(flow.uplink.index()).map(|uplink| uplink.config.name.to_string()).unwrap_or_default(),
         state: flow.state.name().to_owned(),
         out: traffic(flow.out),

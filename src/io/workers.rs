@@ -21,7 +21,7 @@ use super::worker_thread::{End, WorkerThread};
 use crate::engine::outbox::Ingress;
 use crate::engine::{FailOverPage, FailOverStep, FlowFilter, FlowListing, Worker, WorkerCounters};
 use crate::nat::ports::PortBounds;
-use crate::placement::{LanId, Snapshot, UplinkId, WorkerId};
+use crate::placement::{Bulky, Finding, LanId, Snapshot, UplinkId, WorkerId};
 use crate::wire::PacketBuffer;
 
 /// Most workers: what a handoff's set of owners can name.
@@ -73,6 +73,7 @@ pub struct Workers {
     commands: Vec<Sender<Command>>,
     mailboxes: Arc<[Mailbox]>,
     counters: Vec<Arc<WorkerCounters>>,
+    bulky: Option<Arc<Bulky>>,
     failure: watch::Receiver<Option<WorkerFailure>>,
 }
 
@@ -95,9 +96,10 @@ impl Workers {
         }
         let mailboxes: Arc<[Mailbox]> = workers.iter().map(|_| Mailbox::new()).collect::<io::Result<Vec<_>>>()?.into();
         let counters = workers.iter().map(Worker::counters).collect();
+        let bulky = workers.first().map(Worker::bulky);
         let (failed, failure) = watch::channel(None);
         let failed = Arc::new(failed);
-        let mut running = Self { threads: Vec::new(), commands: Vec::new(), mailboxes, counters, failure };
+        let mut running = Self { threads: Vec::new(), commands: Vec::new(), mailboxes, counters, bulky, failure };
         for (worker, queue) in workers.into_iter().zip(tun) {
             let (commands, inbox) = unbounded();
             let (id, mailboxes) = (worker.id(), Arc::clone(&running.mailboxes));
@@ -137,6 +139,12 @@ impl Workers {
     #[must_use]
     pub fn counters(&self) -> &[Arc<WorkerCounters>] {
         &self.counters
+    }
+
+    /// The next flow that has turned out bulky, and that nobody has taken out yet.
+    #[must_use]
+    pub fn take_finding(&self) -> Option<Finding> {
+        self.bulky.as_ref()?.take_finding()
     }
 
     /// Up to `limit` flows that match, page by page, so that no worker stops for long.

@@ -4,6 +4,7 @@ pub mod affinity;
 pub mod bulky;
 pub mod choose;
 pub mod ids;
+pub mod isolation;
 pub mod load;
 mod memory;
 pub mod policy;
@@ -15,6 +16,7 @@ pub use affinity::{Adhesion, Affinity, not_full};
 pub use bulky::{Bulky, Finding, is_bulky};
 pub use choose::{Choice, Demand, candidates, choose, choose_other, takes_flows};
 pub use ids::{LanId, MAX_LANS, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
+pub use isolation::{Fitness, Isolation, LineState, RoleCause, RoleMoved};
 pub use load::{Knowledge, Load, Rates, is_full};
 pub use policy::{
     Action, Class, Decision, Fallback, Match, Opening, Policy, Reserved, Rule, RuleId, Stickiness, Tiers, UplinkSet,
