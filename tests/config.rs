@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use potato::config::{
-    self, Capture, Config, Drain, ForwardTarget, ForwardedLines, HostIdentity, Hours, InterfaceName, Role, Tariff,
-    TimeOfDay, UplinkKind, Workers,
+    self, Capture, Config, Drain, ForwardTarget, ForwardedLines, HostIdentity, Hours, InterfaceName, IsolatedLines,
+    Role, Tariff, TimeOfDay, UplinkKind, Workers,
 };
 use potato::flow::Protocol;
 use potato::link::health::{Probe, Wanted};
@@ -202,6 +202,16 @@ fn lines_in_reserve_drain_in_five_minutes_unless_the_file_says_otherwise() {
     }
     assert_refused(&format!("{LEAST}drain = \"30s\"\n"), 10, &["`drain`", "always in use", "role = \"standby\""]);
     assert_refused(&format!("{LEAST}metered = \"yes\"\n"), 10, &["`metered`", "true or false"]);
+}
+
+#[test]
+fn isolated_line_is_named_by_its_role_or_picked() {
+    assert_eq!(parse(LEAST).unwrap().router.isolated, IsolatedLines::Roles);
+    let with = |value: &str| format!("[router]\nisolated = {value}\n{LEAST}");
+    assert_eq!(parse(&with("\"auto\"")).unwrap().router.isolated, IsolatedLines::Auto);
+    assert_eq!(parse(&with("\"roles\"")).unwrap().router.isolated, IsolatedLines::Roles);
+    assert_refused(&with("\"dsl1\""), 2, &["`isolated`", "unknown word \"dsl1\"", "auto", "roles"]);
+    assert_refused(&with("true"), 2, &["`isolated`"]);
 }
 
 #[test]

@@ -62,6 +62,9 @@ fn line(event: &EventReport) -> String {
         "uplink-removed" => format!("{uplink} removed, {} connections ended", event.count.unwrap_or(0)),
         "uplink-replaced" => format!("{uplink} is a new line, {} connections ended", event.count.unwrap_or(0)),
         "uplink-set" => format!("{uplink} set"),
+        "isolated-moved" if event.to.is_none() => format!("{from} is for urgent traffic no more"),
+        "isolated-moved" => format!("{to} is for urgent traffic now"),
+        "isolated-bulky" => "urgent traffic is bulk".to_owned(),
         "log-begun" => "event log begun anew".to_owned(),
         "events-lost" => format!("{} events could not be kept", event.count.unwrap_or(0)),
         other => other.to_owned(),
@@ -118,6 +121,9 @@ mod tests {
                 count: Some(15),
                 ..at(13, "flows-ended")
             },
+            EventReport { to: of("dsl4"), from: of("dsl3"), cause: of("dsl3 is lame"), ..at(13, "isolated-moved") },
+            EventReport { from: of("dsl4"), ..at(13, "isolated-moved") },
+            EventReport { cause: of("192.168.10.30's tcp"), ..at(13, "isolated-bulky") },
             EventReport { count: Some(3), ..at(14, "events-lost") },
             EventReport { cause: of("signal"), ..at(15, "router-stopped") },
             EventReport { cause: of("file is not a database"), ..at(1_795_618_331, "log-begun") },
@@ -154,6 +160,9 @@ mod tests {
     13  2026-11-25T14:52:11.250Z  no uplink works: dsl1 no-carrier, dsl2 lame
     13  2026-11-25T14:52:11.250Z  dsl2 works again
     13  2026-11-25T14:52:11.250Z  flows of dsl1 ended: line lost: 12 connections reset, 3 flows moved
+    13  2026-11-25T14:52:11.250Z  dsl4 is for urgent traffic now: dsl3 is lame
+    13  2026-11-25T14:52:11.250Z  dsl4 is for urgent traffic no more
+    13  2026-11-25T14:52:11.250Z  urgent traffic is bulk: 192.168.10.30's tcp
     14  2026-11-25T14:52:11.250Z  3 events could not be kept
     15  2026-11-25T14:52:11.250Z  router stopped: signal
 1795618331  2026-11-25T14:52:11.250Z  event log begun anew: file is not a database

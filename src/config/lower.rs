@@ -11,14 +11,15 @@ use super::password::PasswordError;
 use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
-    Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind, Warning, Workers,
-    advice, failover, forward, health, interface, later, pppoe, reserve, rule,
+    Capture, Config, DEFAULT_RUN_DIR, IsolatedLines, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind,
+    Warning, Workers, advice, failover, forward, health, interface, later, pppoe, reserve, rule,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
 const SECTIONS: [&str; 8] = ["router", "lan", "uplink", "health", "reserve", "rule", "forward", "web"];
-const ROUTER: [&str; 7] = ["state_dir", "run_dir", "workers", "flows", "shortcut", "movable_udp", "default_rules"];
+const ROUTER: [&str; 8] =
+    ["state_dir", "run_dir", "workers", "flows", "shortcut", "movable_udp", "default_rules", "isolated"];
 const LAN: [&str; 4] = ["interface", "capture", "tun", "leases"];
 const UPLINK: [&str; 17] = [
     "name",
@@ -116,6 +117,7 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
         shortcut: true,
         movable_udp: failover::default_movable_ports(),
         default_rules: true,
+        isolated: IsolatedLines::default(),
     };
     let Some(section) = section else { return Ok(router) };
     if let Some(path) = section.optional("state_dir", values::directory)? {
@@ -139,7 +141,15 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
     if let Some(default_rules) = section.optional("default_rules", switch)? {
         router.default_rules = default_rules;
     }
+    if let Some(lines) = section.optional("isolated", isolated_lines)? {
+        router.isolated = lines;
+    }
     Ok(router)
+}
+
+fn isolated_lines(value: &Value<'_>) -> Result<IsolatedLines, Mistake> {
+    let all = [IsolatedLines::Roles, IsolatedLines::Auto];
+    values::word(value, &all.map(|lines| (lines.name(), lines)))
 }
 
 fn workers(value: &Value<'_>) -> Result<Workers, Mistake> {

@@ -105,6 +105,29 @@ pub struct Router {
     pub movable_udp: MovablePorts,
     /// Whether the router has rules of its own behind those of the file, while a line is isolated.
     pub default_rules: bool,
+    /// Which lines are for flows of class isolated.
+    pub isolated: IsolatedLines,
+}
+
+/// Which lines are for flows of class isolated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IsolatedLines {
+    /// Those of [`Role::Isolated`].
+    #[default]
+    Roles,
+    /// The one that the router picks while none of those works.
+    Auto,
+}
+
+impl IsolatedLines {
+    /// As it is written in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Roles => "roles",
+            Self::Auto => "auto",
+        }
+    }
 }
 
 /// How many worker threads carry packets.
@@ -271,6 +294,18 @@ pub enum Role {
     Isolated,
     /// Takes flows when no other can.
     Standby,
+}
+
+impl Role {
+    /// As it is written in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::Isolated => "isolated",
+            Self::Standby => "standby",
+        }
+    }
 }
 
 /// Reads and checks the file at `path`, and the files with passwords that it names.

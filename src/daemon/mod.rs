@@ -22,6 +22,7 @@ mod health;
 mod history;
 mod hosts;
 mod interfaces;
+mod isolation;
 mod lan;
 mod lan_leases;
 mod lease_file;

@@ -8,13 +8,13 @@ use super::reservations::Reservations;
 use super::router::Router;
 use super::rules;
 use super::uplink::UplinkState;
-use crate::config::{Role, UplinkName};
+use crate::config::UplinkName;
 use crate::placement::{Policy, Reserved, UplinkId, UplinkSet};
 
 impl Router<'_> {
     /// The policy as things are now; the one before if nothing is different.
     pub(super) fn policy(&self, before: &Arc<Policy>) -> Arc<Policy> {
-        let isolated = isolated(&self.uplinks);
+        let isolated = self.isolated_lines();
         let id_of = |name: &UplinkName| id_of(&self.uplinks, name.as_str());
         let policy = Policy {
             rules: rules::compiled(&self.config, id_of, &self.hosts, &self.rule_ids, isolated),
@@ -32,12 +32,6 @@ impl Router<'_> {
 
 fn id_of(uplinks: &[UplinkState], name: &str) -> Option<UplinkId> {
     places::configured(uplinks).find(|uplink| uplink.config.name.as_str() == name).map(|uplink| uplink.id)
-}
-
-/// Lines that the configuration gives to flows of class isolated.
-fn isolated(uplinks: &[UplinkState]) -> UplinkSet {
-    let isolated = places::configured(uplinks).filter(|uplink| uplink.config.role == Role::Isolated);
-    isolated.map(|uplink| uplink.id).collect()
 }
 
 /// One for each line and what its hosts do while it does not work. A line whose hosts nobody knows is nobody's.

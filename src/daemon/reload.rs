@@ -66,8 +66,9 @@ impl Router<'_> {
         let (leases, reservations) =
             (self.config.lan.leases != new.lan.leases, self.config.reservations != new.reservations);
         let forwards = self.config.forwards != new.forwards;
+        let isolation = self.config.router.isolated != new.router.isolated;
         let is_same = plan.is_empty() && self.config.health == new.health && rules.is_empty();
-        if is_same && !leases && !reservations && !forwards {
+        if is_same && !leases && !reservations && !forwards && !isolation {
             self.config = new;
             return report;
         }
@@ -110,6 +111,9 @@ impl Router<'_> {
         }
         if forwards {
             report.changes.push(format!("[[forward]] set: {}", counted(new.forwards.len())));
+        }
+        if isolation {
+            report.changes.push(format!("[router] isolated = \"{}\"", new.router.isolated.name()));
         }
         self.config = new;
         self.pass_on_settings();

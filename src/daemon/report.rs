@@ -76,6 +76,12 @@ pub struct UplinkReport {
     /// How it answers the router's own questions.
     #[serde(default)]
     pub health: Option<HealthReport>,
+    /// What it is for: `balanced`, `isolated`, `standby`, or `isolated (auto)`: the router has picked it.
+    #[serde(default)]
+    pub role: String,
+    /// Its flows of class isolated, once it has had any.
+    #[serde(default)]
+    pub isolated: Option<ClassReport>,
     /// Its share of new flows, relative to the others.
     pub weight: u32,
     /// Flows that live on it now.
@@ -99,6 +105,17 @@ pub struct UplinkReport {
     pub back: TrafficReport,
     /// Packets not forwarded, by reason; only reasons that occurred.
     pub drops: BTreeMap<String, u64>,
+}
+
+/// Flows of one class on a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassReport {
+    /// Those that live now.
+    pub flows: u64,
+    /// Bytes that they have carried, out and in, since the start.
+    pub bytes: u64,
+    /// How many have turned out bulky, since the start.
+    pub bulky: u64,
 }
 
 /// How a line answers the router's own questions.
@@ -237,6 +254,9 @@ pub struct FlowReport {
     pub direction: String,
     /// The host as the far end sees it.
     pub external: String,
+    /// Whether it has turned out bulky though it is of class isolated, or is of class bulk for being like one that has.
+    #[serde(default)]
+    pub bulky: bool,
     /// Name of its uplink.
     pub uplink: String,
     /// The rule that decided where it goes; nothing: none did, or an earlier run of the router.
@@ -440,7 +460,8 @@ pub struct EventReport {
     /// (the file before was broken), `events-lost` (could not be kept); of a line: `gateway-moved`, `address-conflict`,
     /// `lease-obtained`, `lease-ended`, `lease-denied`, `lease-refused`, `lease-declined`, `dhcp-server-silent`,
     /// `session-failed` (by PPPoE: lost, or none to be had); of a configuration that is applied: `uplink-added`,
-    /// `uplink-removed`, `uplink-replaced`, `uplink-set`.
+    /// `uplink-removed`, `uplink-replaced`, `uplink-set`; of urgent traffic: `isolated-moved` (another line has the role that
+    /// the router gives), `isolated-bulky` (a host's urgent connections carry much: new ones go to the pool).
     pub event: String,
     /// Name of the uplink that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]

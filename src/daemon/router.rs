@@ -40,7 +40,7 @@ use crate::flow::Timestamp;
 use crate::host::{Host, HostEvent, HostEvents};
 use crate::io::{self, Shortcut, WorkerFailure, Workers};
 use crate::link::{dhcp, health};
-use crate::placement::{LanId, Snapshot, UplinkId};
+use crate::placement::{Isolation, LanId, Snapshot, UplinkId};
 use crate::sys::bpf::Program;
 use crate::sys::{affinity, clock};
 use crate::wire::PacketBuffer;
@@ -87,6 +87,8 @@ pub(super) struct Router<'h> {
     pub(super) admin_file: AdminFile,
     pub(super) history: History,
     pub(super) failover: Failover,
+    /// Who has the role of the isolated line, when nobody is named.
+    pub(super) isolation: Isolation,
     /// How lines are watched.
     pub(super) health: Arc<health::Settings>,
     /// The addresses that flows have, as their file remembers them.
@@ -176,6 +178,7 @@ impl<'h> Router<'h> {
             history,
             health,
             failover: Failover::new(now(), &config.uplinks),
+            isolation: Isolation::default(),
             addresses,
             snapshot,
             rates: Rates::default(),
@@ -211,7 +214,10 @@ impl<'h> Router<'h> {
                 Event::Tick => {
                     self.rates.sample(now(), status::sample(self.workers.counters(), &self.uplinks));
                     self.observe_queues().await;
-                    if self.turn() == Heard::News {
+                    let policy = Arc::clone(&self.snapshot.load().policy);
+                    self.tell_bulky(&policy);
+                    let is_moved = self.assign_isolation(now(), &policy);
+                    if self.turn() == Heard::News || is_moved {
                         self.publish();
                     }
                 }
@@ -359,7 +365,8 @@ impl<'h> Router<'h> {
             uplink.update_line(now);
         }
         self.assign_duties(now);
-        let current = self.snapshot.load();
+        let current = self.snapshot.load_full();
+        self.assign_isolation(now, &current.policy);
         let mut new = Snapshot {
             generation: current.generation,
             uplinks: self.uplinks.iter().map(UplinkState::snapshot).collect(),
@@ -368,7 +375,7 @@ impl<'h> Router<'h> {
             policy: self.policy(&current.policy),
             forwards: self.forwards(&current.forwards),
         };
-        if new != **current {
+        if new != *current {
             if !new.is_same_for_flows(&current) {
                 new.generation = current.generation.checked_add(1).unwrap_or(1);
                 // First the shortcut: it must not carry by the old snapshot what workers judge by the new one.
@@ -427,6 +434,8 @@ impl<'h> Router<'h> {
                 .filter_map(|uplink| places::named(&self.uplinks, &uplink.name))
                 .map(|uplink| UplinkReport {
                     reserved: self.reserved_report(uplink.config.name.as_str()),
+                    role: self.role_of(uplink),
+                    isolated: self.isolated_flows(uplink.id),
                     ..status::uplink(uplink, counters, &self.rates, &self.queue_drops, now)
                 })
                 .collect(),

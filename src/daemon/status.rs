@@ -14,7 +14,7 @@ use super::report::{
 use super::rules::RuleIds;
 use super::uplink::UplinkState;
 use crate::engine::counters::{DropCounters, FAR_END_GROUPS, FarEndCounters};
-use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
+use crate::engine::{Bulkiness, DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
 use crate::flow::{Protocol, Timestamp};
 use crate::link::dhcp::Client;
 use crate::link::health::{Segments, Traffic};
@@ -125,6 +125,8 @@ pub(super) fn uplink(
         lease: uplink.line.dhcp().and_then(|client| lease(client, now)),
         session: uplink.connected().map(session),
         health: uplink.line.health().map(|health| super::health::report(health, now)),
+        role: String::new(),
+        isolated: None,
         weight: uplink.config.weight.get(),
         flows: of(|uplink| uplink.flows.value()),
         flows_reset: of(|uplink| uplink.flows_reset.value()),
@@ -216,6 +218,7 @@ fn flow(flow: &FlowListing, uplinks: &[UplinkState], rules: &RuleIds) -> FlowRep
         remote: flow.tuple.destination.to_string(),
         direction: flow.direction.name().to_owned(),
         external: flow.external.to_string(),
+        bulky: flow.bulkiness == Bulkiness::Bulky,
         uplink: uplinks.get(flow.uplink.index()).map(|uplink| uplink.config.name.to_string()).unwrap_or_default(),
         rule: rules.name(flow.rule).map(ToString::to_string),
         class: flow.class.name().to_owned(),

@@ -16,7 +16,7 @@ use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
 use crate::flow::{EndpointV4, FlowId, FlowKey, Protocol};
 use crate::nat::Mapping;
 use crate::nat::ports::{DHCP_CLIENT_PORT, PROBE_PORTS};
-use crate::placement::{AddressOwner, DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
+use crate::placement::{AddressOwner, Class, DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::ETHERTYPE_ARP;
 use crate::wire::icmp::ErrorKind;
 use crate::wire::{AddressField, MacAddress, PacketBuffer, TcpFlags};
@@ -172,6 +172,9 @@ impl Worker {
         }
         counters.in_packets.add(packets);
         counters.in_bytes.add(bytes);
+        if body.class == Class::Isolated as u8 {
+            counters.isolated_bytes.add(bytes);
+        }
         self.review_transfer(context.now, id, packets);
         self.review_shortcut(context, id, packets);
         Ok(())

@@ -66,6 +66,15 @@ impl FlowDirection {
     }
 }
 
+/// Whether a flow carries more than is meant for class isolated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bulkiness {
+    /// Nobody has seen it do so.
+    Unseen,
+    /// It has turned out bulky, or is of class bulk for being like one that has.
+    Bulky,
+}
+
 /// One flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowListing {
@@ -81,6 +90,8 @@ pub struct FlowListing {
     pub rule: RuleId,
     /// What it is for.
     pub class: Class,
+    /// Whether it carries more than is meant for class isolated.
+    pub bulkiness: Bulkiness,
     /// Where it is in its life.
     pub state: FlowState,
     /// Packets and bytes sent out.

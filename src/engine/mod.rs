@@ -27,6 +27,7 @@ mod refusal;
 mod repeated;
 mod session;
 pub mod shortcut;
+mod sites;
 #[cfg(test)]
 mod tests;
 mod transfers;
@@ -36,7 +37,7 @@ pub mod worker;
 pub use counters::{Counter, UplinkCounters, WorkerCounters};
 pub use drop_reason::DropReason;
 pub use failover::{FailOverPage, FailOverStep};
-pub use listing::{FlowDirection, FlowFilter, FlowListing, FlowPage, FlowState};
+pub use listing::{Bulkiness, FlowDirection, FlowFilter, FlowListing, FlowPage, FlowState};
 pub use outbox::{Egress, Handoff, Ingress, Journey, Outbox};
 pub use persist::{EngineConfig, EngineError, FlowAddresses, UplinkIdentity, open, open_with_addresses};
 pub use shortcut::table::ShortcutTable;

@@ -6,15 +6,32 @@ use super::forwarding::Entrance;
 use super::outbound::{FlowPacket, owner_of_address};
 use super::parse::Parsed;
 use super::worker::{Context, Filtering, Worker};
-use crate::flow::record::{FLAG_FORWARDED, FLAG_HAIRPIN, FLAG_INBOUND, Tick};
+use crate::flow::record::{FLAG_FORWARDED, FLAG_HAIRPIN, FLAG_INBOUND, MARK_BULKY, Tick};
 use crate::flow::tcp::TcpTracker;
 use crate::flow::{FlowId, FlowV4, Protocol, Timestamp};
 use crate::nat::Mapping;
 use crate::placement::{
-    AddressOwner, Decision, Demand, LanId, Opening, Snapshot, Tiers, UplinkId, UplinkSet, candidates, choose,
+    AddressOwner, Adhesion, Class, Decision, Demand, LanId, Opening, Reason, Snapshot, Tiers, UplinkId, UplinkSet,
+    candidates, choose, not_full,
 };
 use crate::wire::TcpFlags;
 use crate::wire::ipv4::is_one_host;
+
+/// Where a new flow goes, and why.
+struct Place {
+    mapping: Mapping,
+    reason: Reason,
+    site: Site,
+}
+
+/// What a new flow is to its host's others to the same site.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Site {
+    /// One of them.
+    Joins,
+    /// Nothing: it does not stick, or goes where its port leads it.
+    None,
+}
 
 impl Worker {
     /// Makes a flow for the first packet of a connection: an uplink, a mapping, a record.
@@ -30,9 +47,9 @@ impl Worker {
             return Err(DropReason::TableFull);
         }
         let opening = Opening { key, dscp: flow.parsed.ip.dscp };
-        let decision = context.snapshot.policy.decide(&opening);
+        let (decision, marks) = self.decide(context, &opening);
         let hairpin = owner_of_address(context.snapshot, key.remote.address);
-        let (mapping, entrance) = self.way_out(context.snapshot, &opening, &decision, hairpin)?;
+        let (Place { mapping, reason, site }, entrance) = self.way_out(context, &opening, &decision, hairpin)?;
         if hairpin.is_none()
             && key.protocol == Protocol::Tcp
             && flow.segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN))
@@ -44,24 +61,41 @@ impl Worker {
         record.body.created = Tick::at(context.now);
         record.body.rule = decision.rule.unwrap_or_default().0;
         record.body.class = decision.class as u8;
+        record.body.reason = reason as u8;
+        record.body.marks = marks;
         record.body.dscp = opening.dscp;
         record.body.flags = Self::flags_of(entrance) | if hairpin.is_some() { FLAG_HAIRPIN } else { 0 };
-        self.add_first(context.now, record, mapping)
+        let id = self.add_first(context.now, record, mapping)?;
+        if site == Site::Joins {
+            self.join_site(context.now, id);
+        }
+        Ok(id)
+    }
+
+    /// What the policy says of a new flow, and with what its record is marked for that.
+    fn decide(&self, context: Context<'_>, opening: &Opening) -> (Decision, u8) {
+        let policy = &context.snapshot.policy;
+        let decision = policy.decide(opening);
+        if decision.class == Class::Isolated && self.bulky.knows(context.now, &opening.key) {
+            return (policy.as_bulk(opening, decision), MARK_BULKY);
+        }
+        (decision, 0)
     }
 
     /// The line that a flow leaves by, and its port there. A forward's port is for the endpoint inside alone; a hairpin to
     /// one is of the very line whose address the host has used, so that both ends see that line's address (RFC 4787 REQ-9a).
     fn way_out(
         &mut self,
-        snapshot: &Snapshot,
+        context: Context<'_>,
         opening: &Opening,
         decision: &Decision,
         hairpin: Option<UplinkId>,
-    ) -> Result<(Mapping, Entrance), DropReason> {
-        let key = opening.key;
+    ) -> Result<(Place, Entrance), DropReason> {
+        let (snapshot, key) = (context.snapshot, opening.key);
+        let by_port = |mapping| Place { mapping, reason: Reason::Mapping, site: Site::None };
         self.mappings.heed(&snapshot.forwards);
         if snapshot.forwards.is_empty() {
-            return self.mapping_for(snapshot, opening, decision).map(|mapping| (mapping, Entrance::Mapping));
+            return self.place(context, opening, decision).map(|place| (place, Entrance::Mapping));
         }
         let met =
             hairpin.and_then(|line| Some((line, snapshot.forwards.open_at(line, key.protocol, key.remote.port)?)));
@@ -71,35 +105,52 @@ impl Worker {
             None => candidates(&snapshot.uplinks, &decision.tiers),
         };
         if let Some(mapping) = Self::forwarded_mapping(snapshot, &key, candidates) {
-            return Ok((mapping, Entrance::Forward));
+            return Ok((by_port(mapping), Entrance::Forward));
         }
         let Some((line, _)) = met else {
-            return self.mapping_for(snapshot, opening, decision).map(|mapping| (mapping, Entrance::Mapping));
+            return self.place(context, opening, decision).map(|place| (place, Entrance::Mapping));
         };
         let known = self.mappings.find(key.protocol, key.internal, candidates);
         let mapping = known.or_else(|| self.mappings.open(key.protocol, line, key.internal, candidates));
-        mapping.map(|mapping| (mapping, Entrance::Mapping)).ok_or(DropReason::NoPort)
+        mapping.map(|mapping| (by_port(mapping), Entrance::Mapping)).ok_or(DropReason::NoPort)
     }
 
     /// The mapping of the host's endpoint (RFC 4787 REQ-1), if its uplink is one of those that are for this flow; else a new
-    /// one on the uplink that placement chooses, or on another that still has ports.
-    fn mapping_for(
-        &mut self,
-        snapshot: &Snapshot,
-        opening: &Opening,
-        decision: &Decision,
-    ) -> Result<Mapping, DropReason> {
-        let (uplinks, key) = (&snapshot.uplinks, opening.key);
+    /// one on the uplink of its host's flows to the site, on the one that placement chooses, or on another that still has
+    /// ports.
+    ///
+    /// The site comes first for TCP, and for what sticks hard: hosts use a port of TCP for several far ends by chance, and a
+    /// socket of UDP on purpose.
+    fn place(&mut self, context: Context<'_>, opening: &Opening, decision: &Decision) -> Result<Place, DropReason> {
+        let (uplinks, key) = (&context.snapshot.uplinks, opening.key);
         let mut candidates = candidates(uplinks, &decision.tiers);
-        if let Some(mapping) = self.mappings.find(key.protocol, key.internal, candidates) {
-            return Ok(mapping);
+        let adhesion = Adhesion::of(decision.stickiness, &key);
+        let own = adhesion.and_then(|adhesion| self.line_of_site(context.now, &key, adhesion, candidates));
+        let site = if adhesion.is_some() { Site::Joins } else { Site::None };
+        let first = match own {
+            Some(line) if key.protocol == Protocol::Tcp || adhesion == Some(Adhesion::Hard) => UplinkSet::of(line),
+            _ => candidates,
+        };
+        if let Some(mapping) = self.mappings.find(key.protocol, key.internal, first) {
+            return Ok(match own {
+                Some(line) if line == mapping.uplink => Place { mapping, reason: Reason::Sticky, site },
+                // An exception is nobody's example.
+                Some(_) => Place { mapping, reason: Reason::Mapping, site: Site::None },
+                None => Place { mapping, reason: Reason::Mapping, site },
+            });
         }
+        if let Some(line) = own
+            && let Some(mapping) = self.mappings.open(key.protocol, line, key.internal, first)
+        {
+            return Ok(Place { mapping, reason: Reason::Sticky, site });
+        }
+        let fit = |candidates| if site == Site::Joins { not_full(&self.load, candidates) } else { candidates };
         let mut reason = DropReason::NoUplink;
-        while let Some(chosen) = choose(uplinks, &self.load, Demand::of(&key), candidates) {
-            if let Some(mapping) = self.mappings.open(key.protocol, chosen, key.internal, candidates) {
-                return Ok(mapping);
+        while let Some(chosen) = choose(uplinks, &self.load, Demand::of(&key), fit(candidates)) {
+            if let Some(mapping) = self.mappings.open(key.protocol, chosen.uplink, key.internal, candidates) {
+                return Ok(Place { mapping, reason: Reason::Soonest, site });
             }
-            candidates = candidates.without(UplinkSet::of(chosen));
+            candidates = candidates.without(UplinkSet::of(chosen.uplink));
             reason = DropReason::NoPort;
         }
         Err(reason)
@@ -107,8 +158,11 @@ impl Worker {
 
     /// The lines that a flow which exists may have: what the policy says of it now.
     pub(super) fn tiers_of(snapshot: &Snapshot, record: &FlowV4) -> Tiers {
-        let opening = record.key().map(|key| Opening { key, dscp: record.body.dscp });
-        opening.map_or(Tiers::ANY, |opening| snapshot.policy.decide(&opening).tiers)
+        let Some(key) = record.key() else { return Tiers::ANY };
+        let opening = Opening { key, dscp: record.body.dscp };
+        let decision = snapshot.policy.decide(&opening);
+        let is_bulk = record.is_marked(MARK_BULKY) && Class::from_number(record.body.class) == Class::Bulk;
+        if is_bulk { snapshot.policy.as_bulk(&opening, decision).tiers } else { decision.tiers }
     }
 
     /// Makes a flow for somebody whom the host has not sent to: of a forward, or if the filter lets him in (RFC 4787 section 5).
@@ -137,6 +191,7 @@ impl Worker {
         record.body.external_port = mapping.external_port;
         record.body.created = Tick::at(context.now);
         record.body.flags = FLAG_INBOUND | Self::flags_of(entrance);
+        record.body.reason = Reason::Inbound as u8;
         if owner_of_address(context.snapshot, flow.key.remote.address).is_some() {
             record.body.flags |= FLAG_HAIRPIN;
         }
@@ -159,7 +214,7 @@ impl Worker {
         if !record.has(FLAG_FORWARDED) {
             self.mappings.add_flow(mapping);
         }
-        self.count(mapping.uplink);
+        self.count(mapping.uplink, record.body.class);
         self.counters.flows_created.add(1);
         Ok(id)
     }

@@ -20,11 +20,11 @@ use super::shortcut::Shortcuts;
 use super::shortcut::table::ShortcutTable;
 use super::worker::{Parts, Settings, Worker};
 use crate::flow::hash::HashKey;
-use crate::flow::record::{FLAG_FORWARDED, FLAG_SHORTCUT, FLAG_TRANSFER, Tick};
+use crate::flow::record::{FLAG_FORWARDED, FLAG_SHORTCUT, FLAG_TRANSFER, MARK_STICKY, Tick};
 use crate::flow::{FlowTable, FlowV4, TcpState, Timestamp};
 use crate::nat::ports::is_reserved;
 use crate::nat::{Mapping, Mappings, PortSlice};
-use crate::placement::{Load, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
+use crate::placement::{Affinity, Bulky, Load, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
 use crate::sys::mapped::{MappedFile, REGION_ALIGNMENT, Region};
 use crate::sys::slab::Slab;
 
@@ -175,33 +175,49 @@ pub fn open_with_addresses(config: &EngineConfig, now: Timestamp) -> Result<(Vec
         *address = uplink.external;
     }
     let path = config.file.as_deref();
-    let survivors = path.map_or_else(Vec::new, |path| read_flows(path, config, now, &mut addresses));
+    let mut survivors = path.map_or_else(Vec::new, |path| read_flows(path, config, now, &mut addresses));
     let per_worker = config.flows.div_ceil(config.workers.into());
     let region_length = Slab::<FlowV4>::region_length(per_worker);
     let (header, regions) = map_regions(config, region_length, &addresses)?;
-    let load = Arc::new(Load::default());
     let mut random = ChaCha8Rng::from_seed(config.seed);
+    let shared = Shared {
+        load: Arc::default(),
+        affinity: Arc::new(Affinity::new(hash_key(&mut random))),
+        bulky: Arc::new(Bulky::new(hash_key(&mut random))),
+    };
     let mut workers: Vec<Worker> = (0..config.workers)
         .map(WorkerId)
         .zip(regions)
-        .map(|(id, region)| make_worker(config, id, Slab::new(region), &load, &mut random))
+        .map(|(id, region)| make_worker(config, id, Slab::new(region), &shared, &mut random))
         .collect();
+    // A host's flows to a site go on where the newest of them went.
+    survivors.sort_by_key(|record| record.body.created);
     for record in survivors {
         let owner = owner_of_port(record.body.internal_port, config.workers);
-        workers[owner.index()].adopt(record);
+        workers[owner.index()].adopt(now, record);
     }
     Ok((workers, FlowAddresses { addresses, header }))
+}
+
+/// What all workers share.
+struct Shared {
+    load: Arc<Load>,
+    affinity: Arc<Affinity>,
+    bulky: Arc<Bulky>,
+}
+
+fn hash_key(random: &mut ChaCha8Rng) -> HashKey {
+    HashKey::new(u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()))
 }
 
 fn make_worker(
     config: &EngineConfig,
     id: WorkerId,
     slab: Slab<FlowV4>,
-    load: &Arc<Load>,
+    shared: &Shared,
     random: &mut ChaCha8Rng,
 ) -> Worker {
-    let mut key = || HashKey::new(u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()));
-    let (flow_key, mapping_key) = (key(), key());
+    let (flow_key, mapping_key) = (hash_key(random), hash_key(random));
     let slice = PortSlice::new(id, config.workers);
     let own_random = ChaCha8Rng::from_rng(random);
     Worker::new(Parts {
@@ -210,7 +226,9 @@ fn make_worker(
         settings: config.settings,
         table: FlowTable::new(slab, flow_key),
         mappings: Mappings::new(slice, config.uplinks.len(), mapping_key, own_random),
-        load: Arc::clone(load),
+        load: Arc::clone(&shared.load),
+        affinity: Arc::clone(&shared.affinity),
+        bulky: Arc::clone(&shared.bulky),
         shortcuts: config.shortcut.clone().map(Shortcuts::new),
     })
 }
@@ -320,7 +338,7 @@ fn read_record<T: FromBytes + IntoBytes>(reader: &mut impl Read) -> Option<T> {
 
 impl Worker {
     /// Takes over a flow of an earlier run. One whose port somebody else has by now, or that stands twice, is left out.
-    fn adopt(&mut self, mut record: FlowV4) {
+    fn adopt(&mut self, now: Timestamp, mut record: FlowV4) {
         if record.has(FLAG_SHORTCUT) {
             // That run was killed: what the kernel forwarded for it last, nobody wrote down.
             record.body.flags &= !FLAG_SHORTCUT;
@@ -330,6 +348,8 @@ impl Worker {
         record.body.rule = 0;
         // It counts again when it goes on.
         record.body.flags &= !FLAG_TRANSFER;
+        let is_sticky = record.is_marked(MARK_STICKY);
+        record.body.marks &= !MARK_STICKY;
         let Some(key) = record.key() else { return };
         let (uplink, external_port) = (UplinkId(record.body.uplink), record.body.external_port);
         let mapping = Mapping { protocol: key.protocol, uplink, external_port };
@@ -345,7 +365,11 @@ impl Worker {
             && self.table.find(&key).is_none();
         if is_ours && (is_forwarded || self.mappings.restore(mapping, key.internal)) {
             // A full table leaves the rest behind; the flow's next packet is then its first.
-            let _ = self.add_flow(record, mapping);
+            if let Ok(id) = self.add_flow(record, mapping)
+                && is_sticky
+            {
+                self.join_site(now, id);
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::budget::Budget;
 use super::counters::WorkerCounters;
 use super::drop_reason::DropReason;
-use super::listing::{FlowDirection, FlowFilter, FlowListing, FlowPage, FlowState};
+use super::listing::{Bulkiness, FlowDirection, FlowFilter, FlowListing, FlowPage, FlowState};
 use super::moves::Moves;
 use super::outbox::{Egress, Handoff, Ingress, Journey, Outbox};
 use super::parse::{self, Content, Ports, Way};
@@ -17,12 +17,12 @@ use super::transfers::Transfers;
 use crate::flow::direction::Direction;
 use crate::flow::fragment::{FragmentCache, FragmentKey, Later, PieceRange};
 use crate::flow::record::{
-    FLAG_FORWARDED, FLAG_INBOUND, FLAG_REPLIED, FLAG_RESCUED, FLAG_RESCUED_AGAIN, FLAG_SHORTCUT, Tick,
+    FLAG_FORWARDED, FLAG_INBOUND, FLAG_REPLIED, FLAG_RESCUED, FLAG_RESCUED_AGAIN, FLAG_SHORTCUT, MARK_BULKY, Tick,
 };
 use crate::flow::tcp::{TcpState, TcpTracker, TcpVerdict};
 use crate::flow::{Endpoint, FlowId, FlowKey, FlowTable, FlowV4, Protocol, Timestamp, timeouts};
 use crate::nat::{Ending, Mapping, Mappings};
-use crate::placement::{Class, LanId, Load, RuleId, Snapshot, UplinkId, WorkerId, owner_of_port};
+use crate::placement::{Affinity, Bulky, Class, LanId, Load, RuleId, Snapshot, UplinkId, WorkerId, owner_of_port};
 use crate::wire::{Ipv4, PacketBuffer, TcpSegment};
 
 /// How often the clock's hand moves while there is something to forget.
@@ -91,6 +91,8 @@ pub struct Worker {
     pub(super) table: FlowTable,
     pub(super) mappings: Mappings,
     pub(super) load: Arc<Load>,
+    pub(super) affinity: Arc<Affinity>,
+    pub(super) bulky: Arc<Bulky>,
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) errors: Budget,
     pub(super) probe_answers: Budget,
@@ -153,6 +155,8 @@ pub(super) struct Parts {
     pub(super) table: FlowTable,
     pub(super) mappings: Mappings,
     pub(super) load: Arc<Load>,
+    pub(super) affinity: Arc<Affinity>,
+    pub(super) bulky: Arc<Bulky>,
     pub(super) shortcuts: Option<Shortcuts>,
 }
 
@@ -165,6 +169,8 @@ impl Worker {
             table: parts.table,
             mappings: parts.mappings,
             load: parts.load,
+            affinity: parts.affinity,
+            bulky: parts.bulky,
             counters: Arc::default(),
             errors: Budget::of_errors(),
             probe_answers: Budget::of_probe_answers(),
@@ -192,6 +198,18 @@ impl Worker {
     #[must_use]
     pub fn load(&self) -> Arc<Load> {
         Arc::clone(&self.load)
+    }
+
+    /// Which lines hosts' flows to a site keep to, of all workers.
+    #[must_use]
+    pub fn affinity(&self) -> Arc<Affinity> {
+        Arc::clone(&self.affinity)
+    }
+
+    /// What has turned out bulky, of all workers.
+    #[must_use]
+    pub fn bulky(&self) -> Arc<Bulky> {
+        Arc::clone(&self.bulky)
     }
 
     /// Handles packets that came from a LAN (or from the router itself, by the TUN device), and empties `batch`.
@@ -378,16 +396,20 @@ impl Worker {
     }
 
     /// Counts a flow of an uplink.
-    pub(super) fn count(&self, uplink: UplinkId) {
+    pub(super) fn count(&self, uplink: UplinkId, class: u8) {
         self.load.add(uplink);
-        self.counters.uplink(uplink).flows.add(1);
+        let counters = self.counters.uplink(uplink);
+        counters.flows.add(1);
+        counters.isolated_flows.add((class == Class::Isolated as u8).into());
         self.counters.flows.add(1);
     }
 
     /// Counts that an uplink has a flow less.
-    pub(super) fn uncount(&self, uplink: UplinkId) {
+    pub(super) fn uncount(&self, uplink: UplinkId, class: u8) {
         self.load.remove(uplink);
-        self.counters.uplink(uplink).flows.subtract(1);
+        let counters = self.counters.uplink(uplink);
+        counters.flows.subtract(1);
+        counters.isolated_flows.subtract((class == Class::Isolated as u8).into());
         self.counters.flows.subtract(1);
     }
 
@@ -397,6 +419,7 @@ impl Worker {
             self.end_shortcut(now, id);
         }
         self.end_transfer(id);
+        self.leave_site(now, id);
         let record = self.table.remove(id);
         if record.key().is_none() {
             return;
@@ -409,7 +432,7 @@ impl Worker {
             self.mappings.remove_flow(now, mapping, ending);
         }
         if record.body.tcp.state() != TcpState::Aborted {
-            self.uncount(UplinkId(record.body.uplink));
+            self.uncount(UplinkId(record.body.uplink), record.body.class);
         }
     }
 
@@ -521,6 +544,7 @@ fn list(now: Timestamp, snapshot: &Snapshot, record: &FlowV4) -> Option<FlowList
         uplink,
         rule: RuleId(body.rule),
         class: Class::from_number(body.class),
+        bulkiness: if record.is_marked(MARK_BULKY) { Bulkiness::Bulky } else { Bulkiness::Unseen },
         state: state_of(record),
         out: (body.out_packets, body.out_bytes),
         back: (body.in_packets, body.in_bytes),

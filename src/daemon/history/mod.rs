@@ -88,6 +88,10 @@ pub(super) enum Kind {
     UplinkReplaced,
     /// Another configuration gives a line other settings.
     UplinkSet,
+    /// Another line is for urgent traffic than before, as the router thinks best.
+    IsolatedMoved,
+    /// What was taken for urgent and small carries much.
+    IsolatedBulky,
     /// The events of another file are gone from here.
     LogBegun,
     /// Some events before this one could not be kept.
@@ -124,6 +128,8 @@ impl Kind {
             Self::UplinkRemoved => "uplink-removed",
             Self::UplinkReplaced => "uplink-replaced",
             Self::UplinkSet => "uplink-set",
+            Self::IsolatedMoved => "isolated-moved",
+            Self::IsolatedBulky => "isolated-bulky",
             Self::LogBegun => "log-begun",
             Self::EventsLost => "events-lost",
         }

@@ -5,7 +5,7 @@ use super::super::worker::{Context, Worker, mapping_of};
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_SHORTCUT, Tick};
 use crate::flow::{Direction, FlowId, FlowKey, FlowV4, Protocol, TcpState, Timestamp};
 use crate::nat::{Ending, Mapping};
-use crate::placement::{Demand, Snapshot, Tiers, UplinkId, UplinkSet, candidates, choose_other, takes_flows};
+use crate::placement::{Demand, Reason, Snapshot, Tiers, UplinkId, UplinkSet, candidates, choose_other, takes_flows};
 
 /// Records looked at in one call: some 0.3 ms.
 const PAGE_RECORDS: u32 = 16_384;
@@ -167,7 +167,8 @@ impl Worker {
         let record = *record;
         // What is left is no flow any more.
         self.end_transfer(id);
-        self.uncount(UplinkId(record.body.uplink));
+        self.leave_site(context.now, id);
+        self.uncount(UplinkId(record.body.uplink), record.body.class);
         self.send_resets(context, &record, numbers, out);
     }
 
@@ -181,7 +182,7 @@ impl Worker {
     }
 
     /// Gives a flow another mapping, in place: its line, its port outside.
-    pub(super) fn repin(&mut self, now: Timestamp, id: FlowId, to: Mapping) {
+    pub(super) fn repin(&mut self, now: Timestamp, id: FlowId, to: Mapping, reason: Reason) {
         if self.table.record(id).has(FLAG_SHORTCUT) {
             self.leave_shortcut(now, id);
             self.catch_up(id);
@@ -190,12 +191,15 @@ impl Worker {
         self.end_transfer(id);
         let record = self.table.record_mut(id);
         let Some(from) = mapping_of(record) else { return };
+        let class = record.body.class;
         record.body.uplink = to.uplink.0;
         record.body.external_port = to.external_port;
+        record.body.reason = reason as u8;
         self.mappings.remove_flow(now, from, Ending::Silent);
         self.mappings.add_flow(to);
-        self.uncount(from.uplink);
-        self.count(to.uplink);
+        self.uncount(from.uplink, class);
+        self.count(to.uplink, class);
+        self.lead_site(id);
     }
 
     /// The mapping that a host's endpoint has on another line than `avoided`, or a new one there.
@@ -212,6 +216,6 @@ impl Worker {
         }
         let other = choose_other(&snapshot.uplinks, &self.load, Demand::of(&key), tiers, avoided)?;
         self.mappings.heed(&snapshot.forwards);
-        self.mappings.open(key.protocol, other, key.internal, tiers.all())
+        self.mappings.open(key.protocol, other.uplink, key.internal, tiers.all())
     }
 }

@@ -1,5 +1,6 @@
 //! Scenarios: what hosts on both sides see, with simulated time.
 
+mod bulky;
 mod failover;
 mod forwards;
 mod hostile;
@@ -11,6 +12,7 @@ mod reserve;
 mod restart;
 mod session;
 mod shortcut;
+mod sites;
 mod transfers;
 
 use std::net::Ipv4Addr;
