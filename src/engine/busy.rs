@@ -1,6 +1,7 @@
 //! Busy flows: which count as transfers ([`super::transfers`]); into the shortcut and out of it ([`super::shortcut`]), and
 //! their records kept true.
 
+use super::accounts::Account;
 use super::drop_reason::DropReason;
 use super::shortcut::{Shortcuts, Standing, directions, is_plain};
 use super::transfers::Transfers;
@@ -48,6 +49,7 @@ impl Worker {
         }
         let replies = if out == Direction::Reply { news.out.packets } else { news.back.packets };
         let lifetime = lifetime(record);
+        let account = Account::of(record);
         let body = &mut record.body;
         if replies > 0 {
             body.flags |= FLAG_REPLIED;
@@ -63,6 +65,8 @@ impl Worker {
         counters.in_packets.add(news.back.packets);
         counters.in_bytes.add(news.back.bytes);
         counters.drops.add(DropReason::SendFailed, news.failed);
+        self.ledger.add_out(account, news.out.bytes);
+        self.ledger.add_in(account, news.back.bytes);
     }
 
     /// From now on all packets of the flow come to the worker again.

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::accounts::Account;
 use super::drop_reason::DropReason;
 use super::hop::Hop;
 use super::outbound::{FlowPacket, finish, may_cut, rewrite};
@@ -162,6 +163,7 @@ impl Worker {
         }
         counters.in_packets.add(packets);
         counters.in_bytes.add(bytes);
+        self.ledger.add_in(Account::of(record), bytes);
         self.review_transfer(context.now, id, packets);
         self.review_shortcut(context, id, packets);
         Ok(())

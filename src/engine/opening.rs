@@ -1,6 +1,9 @@
 //! Stage 4 of both directions: the first packet of a flow. What the policy says of it, the line that it gets, its mapping,
 //! its record.
 
+use std::net::Ipv4Addr;
+
+use super::accounts::{Account, HostId, Opener};
 use super::drop_reason::DropReason;
 use super::outbound::{FlowPacket, owner_of_address};
 use super::parse::Parsed;
@@ -26,9 +29,12 @@ impl Worker {
         if self.table.len() >= self.table.capacity() {
             return Err(DropReason::TableFull);
         }
+        let opener = opener(context.snapshot, key.internal.address);
+        let host = self.accounts.admit(context.now, key.internal.address, opener)?;
+        record.body.host = host.0;
         let opening = Opening { key, dscp: flow.parsed.ip.dscp };
         let decision = context.snapshot.policy.decide(&opening);
-        let mapping = self.mapping_for(context.snapshot, &opening, &decision)?;
+        let mapping = self.mapping_for(context.snapshot, &opening, &decision, (host, opener))?;
         if key.protocol == Protocol::Tcp && flow.segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN)) {
             self.counters.uplink(mapping.uplink).connections_tried.add(1);
         }
@@ -51,12 +57,14 @@ impl Worker {
         snapshot: &Snapshot,
         opening: &Opening,
         decision: &Decision,
+        (host, opener): (HostId, Opener),
     ) -> Result<Mapping, DropReason> {
         let (uplinks, key) = (&snapshot.uplinks, opening.key);
         let mut candidates = candidates(uplinks, &decision.tiers);
         if let Some(mapping) = self.mappings.find(key.protocol, key.internal, candidates) {
             return Ok(mapping);
         }
+        self.accounts.admit_port(host, opener)?;
         let mut reason = DropReason::NoUplink;
         while let Some(chosen) = choose(uplinks, &self.load, Demand::of(&key), candidates) {
             if let Some(mapping) = self.mappings.open(key.protocol, chosen, key.internal, candidates) {
@@ -92,6 +100,8 @@ impl Worker {
             let segment = flow.segment.ok_or(DropReason::FragmentDropped)?;
             record.body.tcp = TcpTracker::open(segment, false).ok_or(DropReason::TcpNoConnection)?;
         }
+        let host = self.accounts.admit(context.now, flow.key.internal.address, Opener::Internet)?;
+        record.body.host = host.0;
         // The kernel knows the way to the host; once that answers, so does the record.
         record.body.lan = LanId::TUN.0;
         record.body.uplink = mapping.uplink.0;
@@ -117,11 +127,20 @@ impl Worker {
     /// Adds a flow of a mapping to the table and counts it.
     pub(super) fn add_flow(&mut self, record: FlowV4, mapping: Mapping) -> Result<FlowId, DropReason> {
         let id = self.table.insert(record).ok_or(DropReason::TableFull)?;
+        let account = Account::of(&record);
         self.mappings.add_flow(mapping);
-        self.count(mapping.uplink);
+        self.mappings.hold(mapping, account.host.0);
+        self.count(account);
+        self.ledger.add_opened(account);
         self.counters.flows_created.add(1);
         Ok(id)
     }
+}
+
+/// Who opens a flow from the LAN side: the router's own address is nobody else's.
+fn opener(snapshot: &Snapshot, source: Ipv4Addr) -> Opener {
+    let is_own = snapshot.lans.iter().flatten().any(|lan| lan.address == source);
+    if is_own { Opener::Router } else { Opener::Host }
 }
 
 /// Whether a first packet may go to the internet at all.

@@ -16,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use super::accounts::{Accounts, Opener};
 use super::shortcut::Shortcuts;
 use super::shortcut::table::ShortcutTable;
 use super::worker::{Parts, Settings, Worker, mapping_of};
@@ -180,15 +181,17 @@ pub fn open_with_addresses(config: &EngineConfig, now: Timestamp) -> Result<(Vec
     let region_length = Slab::<FlowV4>::region_length(per_worker);
     let (header, regions) = map_regions(config, region_length, &addresses)?;
     let load = Arc::new(Load::default());
+    let memory = |source| EngineError::Memory { flows: config.flows, bytes: Accounts::bytes(), source };
+    let accounts = Arc::new(Accounts::new(config.workers).map_err(memory)?);
     let mut random = ChaCha8Rng::from_seed(config.seed);
     let mut workers: Vec<Worker> = (0..config.workers)
         .map(WorkerId)
         .zip(regions)
-        .map(|(id, region)| make_worker(config, id, Slab::new(region), &load, &mut random))
+        .map(|(id, region)| make_worker(config, id, Slab::new(region), (&load, &accounts), &mut random))
         .collect();
     for record in survivors {
         let owner = owner_of_port(record.body.internal_port, config.workers);
-        workers[owner.index()].adopt(record);
+        workers[owner.index()].adopt(now, record);
     }
     Ok((workers, FlowAddresses { addresses, header }))
 }
@@ -197,7 +200,7 @@ fn make_worker(
     config: &EngineConfig,
     id: WorkerId,
     slab: Slab<FlowV4>,
-    load: &Arc<Load>,
+    (load, accounts): (&Arc<Load>, &Arc<Accounts>),
     random: &mut ChaCha8Rng,
 ) -> Worker {
     let mut key = || HashKey::new(u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()));
@@ -209,8 +212,9 @@ fn make_worker(
         workers: config.workers,
         settings: config.settings,
         table: FlowTable::new(slab, flow_key),
-        mappings: Mappings::new(slice, config.uplinks.len(), mapping_key, own_random),
+        mappings: Mappings::new(slice, config.uplinks.len(), mapping_key, own_random).counted_in(accounts.ports()),
         load: Arc::clone(load),
+        accounts: Arc::clone(accounts),
         shortcuts: config.shortcut.clone().map(Shortcuts::new),
     })
 }
@@ -320,7 +324,7 @@ fn read_record<T: FromBytes + IntoBytes>(reader: &mut impl Read) -> Option<T> {
 
 impl Worker {
     /// Takes over a flow of an earlier run. One whose port somebody else has by now, or that stands twice, is left out.
-    fn adopt(&mut self, mut record: FlowV4) {
+    fn adopt(&mut self, now: Timestamp, mut record: FlowV4) {
         if record.has(FLAG_SHORTCUT) {
             // That run was killed: what the kernel forwarded for it last, nobody wrote down.
             record.body.flags &= !FLAG_SHORTCUT;
@@ -338,6 +342,8 @@ impl Worker {
             && owner_of_port(mapping.external_port, self.workers) == self.id
             && self.table.find(&key).is_none();
         if is_ours && self.mappings.restore(mapping, key.internal) {
+            // Numbers of hosts are of one run. What it has, it may have.
+            record.body.host = self.accounts.admit(now, key.internal.address, Opener::Router).unwrap_or_default().0;
             // A full table leaves the rest behind; the flow's next packet is then its first.
             let _ = self.add_flow(record, mapping);
         }

@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accounts::{Account, Accounts, Ledger};
 use super::budget::Budget;
 use super::counters::WorkerCounters;
 use super::drop_reason::DropReason;
@@ -90,7 +91,10 @@ pub struct Worker {
     pub(super) mappings: Mappings,
     pub(super) load: Arc<Load>,
     pub(super) counters: Arc<WorkerCounters>,
+    pub(super) accounts: Arc<Accounts>,
+    pub(super) ledger: Ledger,
     pub(super) errors: Budget,
+    pub(super) refusals: Budget,
     pub(super) probe_answers: Budget,
     pub(super) shortcuts: Option<Shortcuts>,
     pub(super) transfers: Transfers,
@@ -140,6 +144,7 @@ pub(super) struct Parts {
     pub(super) table: FlowTable,
     pub(super) mappings: Mappings,
     pub(super) load: Arc<Load>,
+    pub(super) accounts: Arc<Accounts>,
     pub(super) shortcuts: Option<Shortcuts>,
 }
 
@@ -153,7 +158,10 @@ impl Worker {
             mappings: parts.mappings,
             load: parts.load,
             counters: Arc::default(),
+            ledger: parts.accounts.ledger(parts.id),
+            accounts: parts.accounts,
             errors: Budget::of_errors(),
+            refusals: Budget::of_refusals(),
             probe_answers: Budget::of_probe_answers(),
             shortcuts: parts.shortcuts,
             transfers: Transfers::default(),
@@ -350,15 +358,27 @@ impl Worker {
         }
     }
 
-    /// Counts a flow of an uplink.
-    pub(super) fn count(&self, uplink: UplinkId) {
+    /// The accounts of all hosts, to be read and limited by others while the worker runs.
+    #[must_use]
+    pub fn accounts(&self) -> Arc<Accounts> {
+        Arc::clone(&self.accounts)
+    }
+
+    /// Counts a flow of an uplink and a host.
+    pub(super) fn count(&self, account: Account) {
+        let Account { host, uplink, .. } = account;
+        self.accounts.begin_session(host);
+        self.ledger.add_flow(account);
         self.load.add(uplink);
         self.counters.uplink(uplink).flows.add(1);
         self.counters.flows.add(1);
     }
 
-    /// Counts that an uplink has a flow less.
-    pub(super) fn uncount(&self, uplink: UplinkId) {
+    /// Counts that an uplink and a host have a flow less.
+    pub(super) fn uncount(&self, account: Account) {
+        let Account { host, uplink, .. } = account;
+        self.ledger.remove_flow(account);
+        self.accounts.end_session(host);
         self.load.remove(uplink);
         self.counters.uplink(uplink).flows.subtract(1);
         self.counters.flows.subtract(1);
@@ -378,7 +398,7 @@ impl Worker {
         };
         self.mappings.remove_flow(now, mapping, ending);
         if record.body.tcp.state() != TcpState::Aborted {
-            self.uncount(mapping.uplink);
+            self.uncount(Account::of(&record));
         }
     }
 
