@@ -12,12 +12,12 @@ use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
     Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind, Warning, Workers,
-    failover, forward, health, interface, later, pppoe, reserve, rule,
+    failover, forward, health, interface, later, limits, pppoe, reserve, rule,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
-const SECTIONS: [&str; 8] = ["router", "lan", "uplink", "health", "reserve", "rule", "forward", "web"];
+const SECTIONS: [&str; 9] = ["router", "lan", "uplink", "health", "limits", "reserve", "rule", "forward", "web"];
 const ROUTER: [&str; 6] = ["state_dir", "run_dir", "workers", "flows", "shortcut", "movable_udp"];
 const LAN: [&str; 3] = ["interface", "capture", "tun"];
 const UPLINK: [&str; 17] = [
@@ -76,6 +76,7 @@ pub(super) fn lower(
     }
 
     let health = health::health(file.section("health", "[health]", &health::KEYS)?.as_ref())?;
+    let limits = limits::limits(file.section("limits", "[limits]", &limits::KEYS)?.as_ref())?;
     let reservations = read_all(&file, "reserve", "[[reserve]]", &reserve::KEYS, &mut later, |section| {
         reserve::reservation(section, &uplinks)
     })?;
@@ -85,7 +86,7 @@ pub(super) fn lower(
     })?;
     let web = read_one(&file, "web", "[web]", &WEB, &mut later, later::web)?;
     warnings.sort_by_key(|warning| warning.line);
-    Ok(Config { router, lan, uplinks, health, reservations, rules, forwards, web, warnings })
+    Ok(Config { router, lan, uplinks, health, limits, reservations, rules, forwards, web, warnings })
 }
 
 /// Reads a section that this version does not act on.

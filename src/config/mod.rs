@@ -15,6 +15,7 @@ mod forward;
 mod health;
 mod interface;
 mod later;
+mod limits;
 mod lower;
 mod password;
 mod pppoe;
@@ -42,7 +43,7 @@ pub use reserve::{Reservation, ReservedHost, TimeOfDay};
 pub use rule::Rule;
 pub use values::{InterfaceName, Rate, UplinkName};
 
-use crate::engine::MovablePorts;
+use crate::engine::{Limits, MovablePorts};
 
 /// Where the file is looked for when nobody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/potato/potato.toml";
@@ -60,6 +61,8 @@ pub struct Config {
     pub uplinks: Vec<Uplink>,
     /// `[health]`: how lines are watched.
     pub health: HealthSettings,
+    /// `[limits]`: what one host may have at most.
+    pub limits: Limits,
     /// Every `[[reserve]]`, which this version reads and does not act on.
     pub reservations: Vec<Reservation>,
     /// Every `[[rule]]`, which this version reads and does not act on.

@@ -22,8 +22,8 @@ use tokio::task::JoinHandle;
 
 use super::history::{History, Start};
 use super::report::{
-    ErrorReport, EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, LinkOrder, LinkReport, ReloadReport,
-    StatusReport,
+    ErrorReport, EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, HostsReport, LinkOrder, LinkReport,
+    ReloadReport, StatusReport,
 };
 
 /// Questions that may wait for the loop; whoever asks more waits too.
@@ -40,6 +40,8 @@ pub(super) enum Request {
     Status(oneshot::Sender<StatusReport>),
     /// Which flows are there? The error says what is wrong with the question.
     Flows(FlowsQuery, oneshot::Sender<Result<FlowsReport, String>>),
+    /// Who has how much, and how fast?
+    Hosts(oneshot::Sender<HostsReport>),
     /// Take an uplink down, or put it back. The error says what is wrong with the order.
     Link(LinkOrder, Peer, oneshot::Sender<Result<LinkReport, String>>),
     /// Read the configuration again and apply it. The error says what is wrong with it.
@@ -128,10 +130,11 @@ fn routes(requests: mpsc::Sender<Request>, history: History) -> Router {
         .merge(events)
         .route("/v1/status", get(status))
         .route("/v1/flows", get(flows))
+        .route("/v1/hosts", get(hosts))
         .route("/v1/link", post(link))
         .route("/v1/reload", post(reload))
         .fallback(async || {
-            let paths = "no such path; there are /v1/status, /v1/flows, /v1/events, /v1/link and /v1/reload";
+            let paths = "no such path; there are /v1/status, /v1/flows, /v1/hosts, /v1/events, /v1/link and /v1/reload";
             refused(StatusCode::NOT_FOUND, paths)
         })
         .method_not_allowed_fallback(async || {
@@ -161,6 +164,13 @@ async fn flows(
     match ask(&requests, |answer| Request::Flows(query, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
         Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
+        None => stopping(),
+    }
+}
+
+async fn hosts(State(requests): State<mpsc::Sender<Request>>) -> Response {
+    match ask(&requests, Request::Hosts).await {
+        Some(report) => Json(report).into_response(),
         None => stopping(),
     }
 }
@@ -301,6 +311,7 @@ mod tests {
                     queries.push(query);
                     drop(answer.send(Err("no such uplink".to_owned())));
                 }
+                Request::Hosts(answer) => drop(answer.send(HostsReport::default())),
                 Request::Reload(_, answer) => drop(answer.send(Err("potato.toml:7:1: no such key".to_owned()))),
                 Request::Link(order, peer, answer) => {
                     let uid = crate::sys::process::effective_user();

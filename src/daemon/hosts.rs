@@ -18,6 +18,16 @@ pub(super) enum HostIdentity {
 pub(super) struct Hosts {}
 
 impl Hosts {
+    /// What people call the host at an address.
+    pub(super) fn name_of(&self, _address: Ipv4Addr) -> Option<String> {
+        None
+    }
+
+    /// The Ethernet address of the host at an address.
+    pub(super) fn mac_of(&self, _address: Ipv4Addr) -> Option<MacAddress> {
+        None
+    }
+
     /// The addresses that a host has now; none while nobody knows them.
     pub(super) fn addresses(&self, host: &HostIdentity) -> Vec<Ipv4Addr> {
         match host {

@@ -8,6 +8,7 @@
 //! Whatever ends the loop, a signal or a failure, even half-way through the start: workers stop, the control socket
 //! goes, and the journal puts the machine back as it was.
 
+mod accounts;
 mod admin_file;
 mod adopted;
 mod control;
@@ -19,6 +20,7 @@ mod failover;
 mod health;
 mod history;
 mod hosts;
+mod hosts_watch;
 mod interfaces;
 mod lan;
 mod lease_file;
@@ -26,6 +28,7 @@ mod link;
 mod log;
 mod matching;
 mod notable;
+mod offenders;
 mod place;
 mod places;
 mod policy;
@@ -39,6 +42,7 @@ mod router;
 mod settle;
 mod state_file;
 mod status;
+mod thousands;
 mod traffic;
 mod uplink;
 
@@ -55,6 +59,7 @@ use crate::io::WorkerFailure;
 
 pub use log::{LogFormat, start_log};
 pub use privilege::PrivilegeError;
+pub use thousands::thousands;
 
 /// Name of the control socket in the run directory.
 pub const CONTROL_SOCKET: &str = "control.sock";

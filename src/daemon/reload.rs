@@ -59,7 +59,7 @@ impl Router<'_> {
             .iter()
             .map(|warning| format!("line {}: {} has no effect in this version", warning.line, warning.what));
         report.warnings.extend(warned);
-        if plan.is_empty() && self.config.health == new.health {
+        if plan.is_empty() && self.config.health == new.health && self.config.limits == new.limits {
             self.config = new;
             return report;
         }
@@ -90,6 +90,10 @@ impl Router<'_> {
         if self.config.health != new.health {
             report.changes.push("[health] set".to_owned());
             self.health = Arc::new(new.health.clone());
+        }
+        if self.config.limits != new.limits {
+            report.changes.push("[limits] set".to_owned());
+            self.workers.accounts().set_limits(new.limits);
         }
         self.config = new;
         self.pass_on_settings();
@@ -150,6 +154,7 @@ impl Router<'_> {
             }
         };
         self.workers.take_in_uplink(id, &state.ports).await;
+        self.workers.accounts().forget_line(id);
         self.addresses.set_uplink(id, Some(&engine::identity(uplink)));
         match vacant {
             Some(at) => self.uplinks[at] = state,

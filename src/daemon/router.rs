@@ -22,7 +22,9 @@ use super::endings::Failover;
 use super::event::{Event, Signals};
 use super::history::History;
 use super::hosts::Hosts;
+use super::hosts_watch::HostsWatch;
 use super::lan::{LanState, TunState};
+use super::offenders::Offenders;
 use super::place::Place;
 use super::places::{self, Surroundings};
 use super::queue_drops::QueueDrops;
@@ -70,6 +72,8 @@ pub(super) struct Router<'h> {
     pub(super) tun: TunState,
     pub(super) kernel_networks: Vec<Ipv4Net>,
     pub(super) hosts: Hosts,
+    pub(super) hosts_watch: HostsWatch,
+    pub(super) offenders: Offenders,
     /// When routes and addresses are to be looked at again.
     pub(super) refresh_at: Option<Timestamp>,
     /// When what failed is to be tried again.
@@ -131,6 +135,7 @@ impl<'h> Router<'h> {
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let workers = Workers::spawn(engine, queues, Arc::clone(&snapshot), to_daemon)
             .map_err(DaemonError::during("start the workers"))?;
+        workers.accounts().set_limits(config.limits);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let admin_file = AdminFile::open(&config.router.state_dir);
@@ -156,6 +161,8 @@ impl<'h> Router<'h> {
             worker_count: worker_count.get(),
             kernel_networks: Vec::new(),
             hosts: Hosts::default(),
+            hosts_watch: HostsWatch::default(),
+            offenders: Offenders::default(),
             refresh_at: None,
             retry_at: None,
             admin_file,
@@ -194,6 +201,8 @@ impl<'h> Router<'h> {
                 Event::Tick => {
                     self.rates.sample(now(), status::sample(self.workers.counters(), &self.uplinks));
                     self.observe_queues().await;
+                    self.look_at_accounts(now());
+                    self.watch_limits(now());
                 }
             }
             self.change_addresses().await;
@@ -366,6 +375,7 @@ impl<'h> Router<'h> {
                 drop(answer.send(self.status()));
             }
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
+            Request::Hosts(answer) => self.tell_hosts(now(), answer),
             Request::Link(order, peer, answer) => drop(answer.send(self.order_link(&order, peer))),
             Request::Reload(peer, answer) => drop(answer.send(self.reload(&peer.to_string()).await)),
         }

@@ -19,7 +19,7 @@ use super::ports::Port;
 use super::tun_port::TunPort;
 use super::worker_thread::{End, WorkerThread};
 use crate::engine::outbox::Ingress;
-use crate::engine::{FailOverPage, FailOverStep, FlowFilter, FlowListing, Worker, WorkerCounters};
+use crate::engine::{Accounts, FailOverPage, FailOverStep, FlowFilter, FlowListing, Worker, WorkerCounters};
 use crate::nat::ports::PortBounds;
 use crate::placement::{LanId, Snapshot, UplinkId, WorkerId};
 use crate::wire::PacketBuffer;
@@ -73,6 +73,7 @@ pub struct Workers {
     commands: Vec<Sender<Command>>,
     mailboxes: Arc<[Mailbox]>,
     counters: Vec<Arc<WorkerCounters>>,
+    accounts: Arc<Accounts>,
     failure: watch::Receiver<Option<WorkerFailure>>,
 }
 
@@ -89,6 +90,9 @@ impl Workers {
         snapshot: Arc<ArcSwap<Snapshot>>,
         to_daemon: mpsc::Sender<(UplinkId, PacketBuffer)>,
     ) -> io::Result<Self> {
+        let Some(accounts) = workers.first().map(Worker::accounts) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "there must be a worker"));
+        };
         let in_order = workers.iter().enumerate().all(|(index, worker)| worker.id().index() == index);
         if workers.len() != tun.len() || workers.len() > MOST_WORKERS || !in_order {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "workers and TUN queues do not match"));
@@ -97,7 +101,7 @@ impl Workers {
         let counters = workers.iter().map(Worker::counters).collect();
         let (failed, failure) = watch::channel(None);
         let failed = Arc::new(failed);
-        let mut running = Self { threads: Vec::new(), commands: Vec::new(), mailboxes, counters, failure };
+        let mut running = Self { threads: Vec::new(), commands: Vec::new(), mailboxes, counters, accounts, failure };
         for (worker, queue) in workers.into_iter().zip(tun) {
             let (commands, inbox) = unbounded();
             let (id, mailboxes) = (worker.id(), Arc::clone(&running.mailboxes));
@@ -137,6 +141,12 @@ impl Workers {
     #[must_use]
     pub fn counters(&self) -> &[Arc<WorkerCounters>] {
         &self.counters
+    }
+
+    /// The hosts' accounts, which all workers share.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
     /// Up to `limit` flows that match, page by page, so that no worker stops for long.
