@@ -147,7 +147,7 @@ fn full_file_is_read_whole() {
     let wanted: Vec<_> = [Wanted::Gateway, Wanted::NameServers].into_iter().chain(hosts.map(Wanted::Host)).collect();
     assert_eq!(health.targets.as_deref(), Some(&wanted[..]));
     assert!(matches!(config.reservations[0].hosts[1], ReservedHost::Mac(_)));
-    assert_eq!(config.rules[0].destination_ports[0].get(), 22);
+    assert_eq!(config.rules[0].matches.destination_ports, [22..=22]);
     assert_eq!(config.forwards[0].uplink, None);
     assert_eq!(config.web.unwrap().listen.port(), 8080);
 }
@@ -156,7 +156,7 @@ fn full_file_is_read_whole() {
 fn what_has_no_effect_yet_is_said_with_its_line() {
     let warnings: Vec<_> =
         parse(FULL).unwrap().warnings.into_iter().map(|warning| (warning.line, warning.what)).collect();
-    let expected = [(43, "[[reserve]]"), (48, "[[rule]]"), (55, "[[forward]]"), (61, "[web]")];
+    let expected = [(43, "[[reserve]]"), (55, "[[forward]]"), (61, "[web]")];
     assert_eq!(warnings, expected.map(|(line, what)| (line, what.to_owned())));
 }
 

@@ -49,6 +49,18 @@ fn check_says_what_it_found_and_warns_aside() {
 }
 
 #[test]
+fn check_warns_of_rules_that_cannot_do_what_they_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let rules = "[[rule]]\nname = \"all\"\nclass = \"bulk\"\n[[rule]]\nname = \"ssh\"\nclass = \"isolated\"\n";
+    let path = written(directory.path(), &format!("{RIGHT}\n{rules}"));
+    let path = path.to_str().unwrap();
+    let output = potato(&["check", path]);
+    assert_eq!(output.status.code(), Some(0));
+    let never = "rule \"ssh\": it can never match: rule \"all\" in line 17 stands before it and is for all its flows\n";
+    assert!(text(&output.stderr).ends_with(&format!("{path}:20: {never}")), "{}", text(&output.stderr));
+}
+
+#[test]
 fn wrong_configuration_ends_with_2_whoever_reads_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = written(directory.path(), &RIGHT.replace("gateway =", "gatway ="));
@@ -73,6 +85,10 @@ fn wrong_command_line_ends_with_2() {
         &["link", "sideways", "dsl1"],
         &["link", "up"],
         &["link", "up", "a b"],
+        &["explain", "--from", "printer", "--to", "203.0.113.9:443/tcp"],
+        &["explain", "--from", "192.168.10.20", "--to", "203.0.113.9"],
+        &["explain", "--from", "192.168.10.20", "--to", "203.0.113.9:443/tcp", "--dscp", "fast"],
+        &["explain", "--from", "192.168.10.20"],
         &["events", "--since", "yesterday"],
         &["demo", "--seconds", "0"],
     ] {
@@ -84,7 +100,7 @@ fn wrong_command_line_ends_with_2() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    for command in ["run", "check", "cleanup", "status", "flows", "events", "link", "demo"] {
+    for command in ["run", "check", "cleanup", "status", "flows", "explain", "events", "link", "demo"] {
         let output = potato(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0));
         assert!(text(&output.stdout).contains(&format!("potato {command}")), "{command}");
@@ -96,7 +112,9 @@ fn every_command_explains_itself_with_an_example() {
 fn no_router_is_said_plainly() {
     let directory = tempfile::tempdir().unwrap();
     let run_dir = directory.path().to_str().unwrap();
-    for command in [&["status"][..], &["flows"], &["events"], &["events", "--follow"], &["link", "down", "dsl1"]] {
+    let explain = ["explain", "--from", "192.168.10.20", "--to", "203.0.113.9:443/tcp"];
+    let link = ["link", "down", "dsl1"];
+    for command in [&["status"][..], &["flows"], &explain, &["events"], &["events", "--follow"], &link] {
         let output = potato(&[command, &["--run-dir", run_dir]].concat());
         assert_eq!(output.status.code(), Some(1), "{command:?}");
         let expected = format!(

@@ -7,8 +7,8 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use netns_tests::connection::Connection;
@@ -21,10 +21,16 @@ use potato::nat::ports::PROBE_PORTS;
 use potato::sys::clock;
 use serde_json::Value;
 
-over_both_captures!(a_black_hole_behind_the_gateway_is_left_within_a_second_and_a_half, probes_leave_by_their_own_line);
+over_both_captures!(
+    a_black_hole_behind_the_gateway_is_left_within_a_second_and_a_half,
+    a_line_that_passes_questions_and_drops_data_is_left_within_seconds,
+    probes_leave_by_their_own_line,
+);
 
 /// The most that new connections may fail for.
 const NOTICED_WITHIN: Duration = Duration::from_millis(1_500);
+/// The most that data may be lost for on a line that passes everything else.
+const DATA_MISSED_WITHIN: Duration = Duration::from_secs(6);
 /// How long an attempt to connect may take on a line that works.
 const ATTEMPT: Duration = Duration::from_millis(150);
 /// How long lines are kept full. `SATURATE_SECONDS` is for whoever wants to know it of a longer time.
@@ -93,6 +99,66 @@ fn a_black_hole_behind_the_gateway_is_left_within_a_second_and_a_half(capture: C
     let back = ("lame".to_owned(), "up".to_owned(), "targets answer".to_owned());
     assert_eq!(events(&world, "dsl1").last(), Some(&back));
     assert_eq!(events(&world, "dsl2").last().map(|change| change.1.as_str()), Some("up"));
+    world.finish();
+}
+
+/// Tries to send `length` bytes to one of the servers. Gives the line, whether they arrived, and the two ends.
+fn deliver(world: &World, listening: &TcpListener, attempt: u8, length: usize) -> (u8, bool, [TcpStream; 2]) {
+    let server = Ipv4Addr::new(203, 0, 113, 1 + attempt % 9);
+    let connect = || TcpStream::connect_timeout(&SocketAddr::from((server, 7000)), SOON);
+    let mut sending = world.host(1).run(connect).must().must();
+    let (mut receiving, from) = listening.accept().must();
+    let SocketAddr::V4(from) = from else { unreachable!() };
+    sending.write_all(&vec![7; length]).must();
+    receiving.set_read_timeout(Some(ATTEMPT)).must();
+    let arrived = receiving.read_exact(&mut vec![0; length]).is_ok();
+    (from.ip().octets()[3] / 2, arrived, [sending, receiving])
+}
+
+fn a_line_that_passes_questions_and_drops_data_is_left_within_seconds(capture: Capture) {
+    let targets = ["gateway", "192.0.2.53", "dns://192.0.2.53", "tcp://203.0.113.1:80"];
+    let mut world = World::with(capture, with_targets(&targets, FarEnd::Modem)).with_servers();
+    let listening = listener(world.internet(), Ipv4Addr::UNSPECIFIED, 7000);
+    for attempt in 0..40 {
+        assert!(deliver(&world, &listening, attempt, 1_200).1);
+    }
+    // Handshakes, pings and name queries pass, and what is short.
+    let rules = "add table ip hole; add chain ip hole pass { type filter hook forward priority 0; }; \
+                 add rule ip hole pass ip protocol tcp ip length > 652 drop";
+    world.lab.far_end(1).exec("nft", &[rules]).must();
+    let hole = clock::monotonic();
+    let (mut kept, mut last_failure, mut in_a_row) = (Vec::new(), Duration::ZERO, 0);
+    for attempt in (0..9).cycle() {
+        let began = clock::monotonic() - hole;
+        assert!(began < SOON, "data is still lost {last_failure:?} after the line failed");
+        let (line, arrived, ends) = deliver(&world, &listening, attempt, 1_200);
+        if arrived {
+            in_a_row += 1;
+        } else {
+            assert_eq!(line, 1);
+            // Hosts go on trying.
+            kept.push(ends);
+            (last_failure, in_a_row) = (began, 0);
+        }
+        if in_a_row >= 20 && world.uplink(1)["state"] == "lame" {
+            break;
+        }
+    }
+    println!("{} deliveries failed, the last one began {last_failure:?} after the line failed", kept.len());
+    assert!(last_failure < DATA_MISSED_WITHIN, "data was lost for {last_failure:?}");
+    assert_eq!(lines_of_new_flows(&world), BTreeSet::from([2]));
+    let (from, to, cause) = events(&world, "dsl1").pop().unwrap_or_default();
+    assert_eq!((from.as_str(), to.as_str()), ("up", "lame"));
+    assert!(cause.starts_with("connections send ") && cause.contains(" % of their data again"), "{cause}");
+    let share = |line: usize| world.uplink(line)["health"]["retransmitted_1m_percent"].as_u64();
+    assert!(share(1) > Some(10) && share(2) < Some(10), "{:?} {:?}", share(1), share(2));
+
+    // It is taken again after a while, and works.
+    world.lab.far_end(1).exec("nft", &["delete table ip hole"]).must();
+    drop(kept);
+    world.wait_for_uplink(1, Duration::from_secs(30), "up", |uplink| uplink["state"] == "up");
+    assert!((0..40).all(|attempt| deliver(&world, &listening, attempt, 1_200).1));
+    assert_eq!(world.uplink(2)["state"], "up");
     world.finish();
 }
 

@@ -12,6 +12,9 @@ pub(super) fn run(path: &Path) -> Result<(), CommandError> {
     for warning in &config.warnings {
         complain(&format!("{}:{}: {} has no effect in this version", path.display(), warning.line, warning.what));
     }
+    for advice in &config.advice {
+        complain(&format!("{}:{}: {}", path.display(), advice.line, advice.text));
+    }
     config.uplinks.iter().filter_map(missing).for_each(|note| complain(&note));
     let lans: Vec<_> = config.lan.interfaces.iter().map(config::InterfaceName::as_str).collect();
     let (count, plural) = (config.uplinks.len(), if config.uplinks.len() == 1 { "" } else { "s" });

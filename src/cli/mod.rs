@@ -8,6 +8,7 @@ mod check;
 mod cleanup;
 mod client;
 mod events;
+mod explain;
 mod flows;
 mod hosts;
 mod link;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, ConfigError};
+use crate::daemon::rehearsal::{self, ExplainQuery};
 use crate::daemon::report::{EventsQuery, FlowsQuery, LinkOrder, LinkState};
 use crate::daemon::{self, DaemonError, LogFormat};
 use crate::demo::{self, DemoError};
@@ -102,6 +104,25 @@ enum Command {
         json: bool,
         #[command(flatten)]
         filter: Filter,
+    },
+    /// Say which rule, class and line a connection would get now; sends nothing
+    #[command(after_help = "Examples:\n  potato explain --from 192.168.10.20 --to 203.0.113.9:443/tcp\n  \
+                      potato explain --from 192.168.10.20:5060 --to 198.51.100.7:5060/udp --dscp ef --json")]
+    Explain {
+        /// The LAN host, with its port where that matters to a rule
+        #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = rehearsed(rehearsal::parse_from))]
+        from: String,
+        /// The far end; for ICMP without a port: 203.0.113.9/icmp
+        #[arg(long, value_name = "ADDRESS:PORT/PROTOCOL", value_parser = rehearsed(rehearsal::parse_to))]
+        to: String,
+        /// The DSCP of its first packet: a number, or a name such as ef
+        #[arg(long, value_name = "DSCP", value_parser = rehearsed(rehearsal::parse_dscp))]
+        dscp: Option<String>,
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
     },
     /// List the hosts of the LAN: who uses how much, and by which lines
     ///
@@ -225,6 +246,13 @@ struct Filter {
     limit: usize,
 }
 
+/// A value that the router will read in this way: what is wrong with it is said here.
+fn rehearsed<T>(
+    read: impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static,
+) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static {
+    move |text| read(text).map(|_| text.to_owned())
+}
+
 fn uplink_name(name: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
     if !name.is_empty() && name.chars().all(allowed) {
@@ -314,6 +342,9 @@ fn run(command: Command) -> Result<(), CommandError> {
             let Filter { host, uplink, protocol, limit } = filter;
             let query = FlowsQuery { host, uplink, protocol, limit: Some(limit) };
             flows::run(&place.run_dir()?, Format::of(json), &query)
+        }
+        Command::Explain { from, to, dscp, place, json } => {
+            explain::run(&place.run_dir()?, Format::of(json), &ExplainQuery { from, to, dscp })
         }
         Command::Hosts { place, json, sort } => hosts::run(&place.run_dir()?, Format::of(json), sort),
         Command::Top { place } => top::run(&place.run_dir()?),

@@ -46,6 +46,9 @@ fn drawn(status: &StatusReport) -> String {
         engine.mean_batch,
         units::count(engine.handed_over)
     );
+    if !status.rules.is_empty() {
+        let _ = writeln!(text, "Rules: {}\n", status.rules.join(", "));
+    }
     let _ = write!(text, "{}", lines(&status.uplinks));
     for uplink in &status.uplinks {
         if let Some(problem) = &uplink.problem {
@@ -81,6 +84,7 @@ fn lines(uplinks: &[UplinkReport]) -> Table {
         ("GATEWAY", Align::Left),
         ("RTT", Align::Right),
         ("LOSS", Align::Right),
+        ("RESENT", Align::Right),
         ("WEIGHT", Align::Right),
         ("FLOWS", Align::Right),
         ("OUT", Align::Right),
@@ -98,6 +102,7 @@ fn lines(uplinks: &[UplinkReport]) -> Table {
             uplink.gateway.clone().unwrap_or_else(dash),
             uplink.health.as_ref().map_or_else(dash, round_trip),
             uplink.health.as_ref().map_or_else(dash, loss),
+            uplink.health.as_ref().map_or_else(dash, resent),
             uplink.weight.to_string(),
             units::count(uplink.flows),
             units::rate(uplink.out.bits_per_second),
@@ -116,6 +121,11 @@ fn dash() -> String {
 
 fn round_trip(health: &HealthReport) -> String {
     health.round_trip_ms.map_or_else(dash, |span| format!("{} ms", span.median))
+}
+
+/// The share of their data that hosts have sent again in the last minute.
+fn resent(health: &HealthReport) -> String {
+    health.retransmitted_1m_percent.map_or_else(dash, |percent| format!("{percent} %"))
 }
 
 /// The loss of the last quarter of a minute, with an arrow where it becomes more or less.

@@ -12,13 +12,13 @@ use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
     Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind, Warning, Workers,
-    failover, forward, health, interface, later, limits, pppoe, reserve, rule,
+    advice, failover, forward, health, interface, later, limits, pppoe, reserve, rule,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
 const SECTIONS: [&str; 9] = ["router", "lan", "uplink", "health", "limits", "reserve", "rule", "forward", "web"];
-const ROUTER: [&str; 6] = ["state_dir", "run_dir", "workers", "flows", "shortcut", "movable_udp"];
+const ROUTER: [&str; 7] = ["state_dir", "run_dir", "workers", "flows", "shortcut", "movable_udp", "default_rules"];
 const LAN: [&str; 3] = ["interface", "capture", "tun"];
 const UPLINK: [&str; 17] = [
     "name",
@@ -68,25 +68,26 @@ pub(super) fn lower(
     let lan = lan(&lan_section)?;
     let uplink_sections = file.sections("uplink", "[[uplink]]", &UPLINK)?;
     let uplinks = uplinks(&uplink_sections, &lan, &read_password)?;
-    for (section, uplink) in uplink_sections.iter().zip(&uplinks) {
-        match uplink.role {
-            Role::Balanced | Role::Standby => {}
-            Role::Isolated => later(section.place("role"), "role = \"isolated\""),
-        }
-    }
 
     let health = health::health(file.section("health", "[health]", &health::KEYS)?.as_ref())?;
     let limits = limits::limits(file.section("limits", "[limits]", &limits::KEYS)?.as_ref())?;
     let reservations = read_all(&file, "reserve", "[[reserve]]", &reserve::KEYS, &mut later, |section| {
         reserve::reservation(section, &uplinks)
     })?;
-    let rules = read_all(&file, "rule", "[[rule]]", &rule::KEYS, &mut later, rule::rule)?;
+    let rule_sections = file.sections("rule", "[[rule]]", &rule::KEYS)?;
+    let rules = rule::rules(&rule_sections, &uplinks)?;
     let forwards = read_all(&file, "forward", "[[forward]]", &forward::KEYS, &mut later, |section| {
         forward::forward(section, &uplinks)
     })?;
     let web = read_one(&file, "web", "[web]", &WEB, &mut later, later::web)?;
     warnings.sort_by_key(|warning| warning.line);
-    Ok(Config { router, lan, uplinks, health, limits, reservations, rules, forwards, web, warnings })
+    let lines = |sections: &[Section<'_, '_>]| -> Vec<usize> {
+        sections.iter().map(|section| line_at(text, section.span.start)).collect()
+    };
+    let rule_lines = lines(&rule_sections);
+    let reservation_lines = lines(&file.sections("reserve", "[[reserve]]", &reserve::KEYS)?);
+    let advice = advice::advice(&uplinks, rule_lines.iter().zip(&rules), reservation_lines.iter().zip(&reservations));
+    Ok(Config { router, lan, uplinks, health, limits, reservations, rules, forwards, web, warnings, advice })
 }
 
 /// Reads a section that this version does not act on.
@@ -125,6 +126,7 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
         flows: DEFAULT_FLOWS,
         shortcut: true,
         movable_udp: failover::default_movable_ports(),
+        default_rules: true,
     };
     let Some(section) = section else { return Ok(router) };
     if let Some(path) = section.optional("state_dir", values::directory)? {
@@ -144,6 +146,9 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
     }
     if let Some(ports) = section.optional("movable_udp", failover::movable_ports)? {
         router.movable_udp = ports;
+    }
+    if let Some(default_rules) = section.optional("default_rules", switch)? {
+        router.default_rules = default_rules;
     }
     Ok(router)
 }

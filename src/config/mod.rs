@@ -9,6 +9,7 @@
 //! It does not look at the machine: whether an interface exists is for the daemon to see, again and again. Files with
 //! passwords are read with the configuration (`password`), so that what is wrong with them is said at once.
 
+mod advice;
 mod error;
 mod failover;
 mod forward;
@@ -22,6 +23,7 @@ mod pppoe;
 mod reserve;
 mod rule;
 mod section;
+mod selectors;
 mod values;
 
 use std::net::Ipv4Addr;
@@ -34,13 +36,14 @@ use ipnet::Ipv4Net;
 use crate::link::health::Settings as HealthSettings;
 use crate::link::pppoe::{Account, Secret};
 
+pub use advice::Advice;
 pub use error::ConfigError;
 pub use forward::Forward;
 pub use interface::{DevicePath, UplinkInterface};
 pub use later::Web;
 pub use password::PasswordError;
 pub use reserve::{Reservation, ReservedHost, TimeOfDay};
-pub use rule::Rule;
+pub use rule::{Rule, RuleAction};
 pub use values::{InterfaceName, Rate, UplinkName};
 
 use crate::engine::{Limits, MovablePorts};
@@ -65,7 +68,7 @@ pub struct Config {
     pub limits: Limits,
     /// Every `[[reserve]]`, which this version reads and does not act on.
     pub reservations: Vec<Reservation>,
-    /// Every `[[rule]]`, which this version reads and does not act on.
+    /// Every `[[rule]]`, in the order of the file.
     pub rules: Vec<Rule>,
     /// Every `[[forward]]`, which this version reads and does not act on.
     pub forwards: Vec<Forward>,
@@ -73,6 +76,8 @@ pub struct Config {
     pub web: Option<Web>,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<Warning>,
+    /// What the file asks for and cannot have the effect that its owner expects.
+    pub advice: Vec<Advice>,
 }
 
 /// Something in the file that is correct and has no effect in this version.
@@ -99,6 +104,8 @@ pub struct Router {
     pub shortcut: bool,
     /// Ports of far ends whose UDP flows go on over another line when theirs is lost.
     pub movable_udp: MovablePorts,
+    /// Whether the router has rules of its own behind those of the file, while a line is isolated.
+    pub default_rules: bool,
 }
 
 /// How many worker threads carry packets.
@@ -176,7 +183,7 @@ pub struct Uplink {
     pub download: Option<Rate>,
     /// What it can send, as its owner says.
     pub upload: Option<Rate>,
-    /// What it is for. This version treats [`Role::Isolated`] as [`Role::Balanced`].
+    /// What it is for.
     pub role: Role,
     /// What its traffic costs.
     pub tariff: Tariff,

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::history::{History, Start};
+use super::rehearsal::{ExplainQuery, ExplainReport};
 use super::report::{
     ErrorReport, EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, HostsReport, LinkOrder, LinkReport,
     ReloadReport, StatusReport,
@@ -42,6 +43,8 @@ pub(super) enum Request {
     Flows(FlowsQuery, oneshot::Sender<Result<FlowsReport, String>>),
     /// Who has how much, and how fast?
     Hosts(oneshot::Sender<HostsReport>),
+    /// What would become of a connection? The error says what is wrong with the question.
+    Explain(ExplainQuery, oneshot::Sender<Result<ExplainReport, String>>),
     /// Take an uplink down, or put it back. The error says what is wrong with the order.
     Link(LinkOrder, Peer, oneshot::Sender<Result<LinkReport, String>>),
     /// Read the configuration again and apply it. The error says what is wrong with it.
@@ -130,11 +133,13 @@ fn routes(requests: mpsc::Sender<Request>, history: History) -> Router {
         .merge(events)
         .route("/v1/status", get(status))
         .route("/v1/flows", get(flows))
+        .route("/v1/explain", get(explain))
         .route("/v1/hosts", get(hosts))
         .route("/v1/link", post(link))
         .route("/v1/reload", post(reload))
         .fallback(async || {
-            let paths = "no such path; there are /v1/status, /v1/flows, /v1/hosts, /v1/events, /v1/link and /v1/reload";
+            let paths = "no such path; there are /v1/status, /v1/flows, /v1/explain, /v1/hosts, /v1/events, /v1/link and \
+                         /v1/reload";
             refused(StatusCode::NOT_FOUND, paths)
         })
         .method_not_allowed_fallback(async || {
@@ -171,6 +176,21 @@ async fn flows(
 async fn hosts(State(requests): State<mpsc::Sender<Request>>) -> Response {
     match ask(&requests, Request::Hosts).await {
         Some(report) => Json(report).into_response(),
+        None => stopping(),
+    }
+}
+
+async fn explain(
+    State(requests): State<mpsc::Sender<Request>>,
+    query: Result<Query<ExplainQuery>, QueryRejection>,
+) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    };
+    match ask(&requests, |answer| Request::Explain(query, answer)).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
         None => stopping(),
     }
 }
@@ -312,6 +332,10 @@ mod tests {
                     drop(answer.send(Err("no such uplink".to_owned())));
                 }
                 Request::Hosts(answer) => drop(answer.send(HostsReport::default())),
+                Request::Explain(query, answer) => {
+                    let opening = query.opening().map(|opening| opening.key.tuple().to_string());
+                    drop(answer.send(opening.map(|to| ExplainReport { to, ..ExplainReport::default() })));
+                }
                 Request::Reload(_, answer) => drop(answer.send(Err("potato.toml:7:1: no such key".to_owned()))),
                 Request::Link(order, peer, answer) => {
                     let uid = crate::sys::process::effective_user();
@@ -332,7 +356,7 @@ mod tests {
         let history = History::start(directory.path());
         let control = Control::open(&socket, history.clone()).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
-        let answered = tokio::spawn(answer(control, 4));
+        let answered = tokio::spawn(answer(control, 6));
 
         let (status, body) = exchange(&socket, "POST /v1/link", r#"{"uplink":"dsl1","state":"down"}"#).await;
         assert_eq!(status, "HTTP/1.1 200 OK", "{body}");
@@ -365,6 +389,9 @@ mod tests {
         let (status, body) = exchange(&socket, "POST /v1/reload", "").await;
         assert!(status.contains("422") && body.contains("no such key"), "{status}: {body}");
 
+        let (status, body) = get(&socket, "/v1/explain?from=192.168.10.20&to=203.0.113.9:443/tcp").await;
+        assert!(status.contains("200") && body.contains("tcp 192.168.10.20:0 -> 203.0.113.9:443"), "{status}: {body}");
+
         let (status, body) = get(&socket, "/v1/status").await;
         assert_eq!(status, "HTTP/1.1 200 OK");
         assert_eq!(serde_json::from_str::<StatusReport>(&body).unwrap().pid, 7);
@@ -372,6 +399,8 @@ mod tests {
             ("/v2", "HTTP/1.1 404 Not Found", "/v1/status"),
             ("/v1/flows?host=nobody", "HTTP/1.1 400 Bad Request", "host"),
             ("/v1/events?since=yesterday", "HTTP/1.1 400 Bad Request", "since"),
+            ("/v1/explain?from=192.168.10.20&to=203.0.113.9", "HTTP/1.1 400 Bad Request", "names no protocol"),
+            ("/v1/explain?to=203.0.113.9/icmp", "HTTP/1.1 400 Bad Request", "from"),
             ("/v1/flows?colour=red", "HTTP/1.1 400 Bad Request", "colour"),
             ("/v1/flows?uplink=x&limit=5", "HTTP/1.1 400 Bad Request", "no such uplink"),
         ] {

@@ -16,6 +16,7 @@ mod departure;
 mod endings;
 mod engine;
 mod event;
+mod explain;
 mod failover;
 mod health;
 mod history;
@@ -35,10 +36,12 @@ mod policy;
 mod privilege;
 mod queue_drops;
 mod rates;
+pub mod rehearsal;
 mod reload;
 mod reload_plan;
 pub mod report;
 mod router;
+mod rules;
 mod settle;
 mod state_file;
 mod status;
@@ -155,6 +158,9 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
     info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %path.display(), "router is starting");
     for warning in &config.warnings {
         warn!(config = %path.display(), line = warning.line, what = %warning.what, "has no effect in this version");
+    }
+    for advice in &config.advice {
+        warn!(config = %path.display(), line = advice.line, advice = %advice.text, "configuration may not do what is expected");
     }
     let run_dir = config.router.run_dir.clone();
     let mut host = Host::start(&run_dir).await?;

@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
-
 use super::hosts::{HostIdentity, Hosts};
 use super::places;
 use super::router::Router;
+use super::rules;
 use super::uplink::UplinkState;
-use crate::config::{self, Config, ReservedHost, Role, UplinkName};
-use crate::placement::{Action, Fallback, Match, Policy, Reserved, Rule, RuleId, Stickiness, UplinkId, UplinkSet};
+use crate::config::{Config, ReservedHost, Role, UplinkName};
+use crate::placement::{Fallback, Policy, Reserved, UplinkId, UplinkSet};
 
 impl Router<'_> {
     /// The policy as things are now; the one before if nothing is different.
     pub(super) fn policy(&self, before: &Arc<Policy>) -> Arc<Policy> {
+        let isolated = isolated(&self.uplinks);
+        let id_of = |name: &UplinkName| id_of(&self.uplinks, name);
         let policy = Policy {
-            rules: rules(&self.config),
+            rules: rules::compiled(&self.config, id_of, &self.hosts, &self.rule_ids, isolated),
             reserved: reserved(&self.config, &self.uplinks, &self.hosts),
-            isolated: isolated(&self.uplinks),
+            isolated,
         };
         if policy == **before { Arc::clone(before) } else { Arc::new(policy) }
     }
@@ -31,26 +32,6 @@ fn id_of(uplinks: &[UplinkState], name: &UplinkName) -> Option<UplinkId> {
 fn isolated(uplinks: &[UplinkState]) -> UplinkSet {
     let isolated = places::configured(uplinks).filter(|uplink| uplink.config.role == Role::Isolated);
     isolated.map(|uplink| uplink.id).collect()
-}
-
-fn rules(config: &Config) -> Vec<Rule> {
-    (1..).map(RuleId).zip(&config.rules).map(|(id, rule)| compiled(id, rule)).collect()
-}
-
-fn compiled(id: RuleId, rule: &config::Rule) -> Rule {
-    let port = |port: &std::num::NonZeroU16| port.get()..=port.get();
-    Rule {
-        id,
-        name: rule.name.as_str().into(),
-        matches: Match {
-            protocol: rule.protocol,
-            destination_ports: rule.destination_ports.iter().map(port).collect(),
-            except_destinations: rule.except_destinations.iter().copied().map(Ipv4Net::from).collect(),
-            ..Match::default()
-        },
-        action: Action::Class(rule.class),
-        stickiness: Stickiness::Default,
-    }
 }
 
 fn reserved(config: &Config, uplinks: &[UplinkState], hosts: &Hosts) -> Vec<Reserved> {

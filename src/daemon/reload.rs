@@ -18,6 +18,7 @@ use super::places::{self, Surroundings};
 use super::reload_plan::{self, Plan};
 use super::report::ReloadReport;
 use super::router::{Router, now};
+use super::rules;
 use super::uplink::UplinkState;
 use crate::config::{self, Config};
 use crate::placement::UplinkId;
@@ -59,7 +60,9 @@ impl Router<'_> {
             .iter()
             .map(|warning| format!("line {}: {} has no effect in this version", warning.line, warning.what));
         report.warnings.extend(warned);
-        if plan.is_empty() && self.config.health == new.health && self.config.limits == new.limits {
+        report.warnings.extend(new.advice.iter().map(|advice| format!("line {}: {}", advice.line, advice.text)));
+        let rules = rules::changes(&self.config, &new);
+        if plan.is_empty() && self.config.health == new.health && self.config.limits == new.limits && rules.is_empty() {
             self.config = new;
             return report;
         }
@@ -95,6 +98,8 @@ impl Router<'_> {
             report.changes.push("[limits] set".to_owned());
             self.workers.accounts().set_limits(new.limits);
         }
+        report.changes.extend(rules);
+        self.rule_ids.learn(&new);
         self.config = new;
         self.pass_on_settings();
         let looked = self.look_at_interfaces().await;

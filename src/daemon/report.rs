@@ -24,6 +24,9 @@ pub struct StatusReport {
     pub uplinks: Vec<UplinkReport>,
     /// All workers together.
     pub engine: EngineReport,
+    /// Names of the rules, in the order in which they are asked; those of the router itself begin with `default:`.
+    #[serde(default)]
+    pub rules: Vec<String>,
 }
 
 /// One LAN interface.
@@ -110,6 +113,12 @@ pub struct HealthReport {
     pub loss_5m_percent: Option<u8>,
     /// Where the loss goes: `rising`, `steady` or `falling`.
     pub trend: Option<String>,
+    /// The share of their data that hosts have sent again in the last minute (TCP segments; nothing: they have sent none).
+    pub retransmitted_1m_percent: Option<u8>,
+    /// What is usual of that on this line; nothing: too little was sent to tell.
+    pub retransmitted_usual_percent: Option<u8>,
+    /// The share of data that has come again, or late, in the last minute.
+    pub received_again_1m_percent: Option<u8>,
     /// What the last answer took.
     pub last_round_trip_ms: Option<u64>,
     /// What answers have taken in the last minute or two, but for those to questions on a full line.
@@ -224,6 +233,12 @@ pub struct FlowReport {
     pub external: String,
     /// Name of its uplink.
     pub uplink: String,
+    /// The rule that decided where it goes; nothing: none did, or an earlier run of the router.
+    #[serde(default)]
+    pub rule: Option<String>,
+    /// `bulk` or `isolated`.
+    #[serde(default)]
+    pub class: String,
     /// Where it is in its life.
     pub state: String,
     /// What was sent.

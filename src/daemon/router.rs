@@ -30,6 +30,7 @@ use super::places::{self, Surroundings};
 use super::queue_drops::QueueDrops;
 use super::rates::Rates;
 use super::report::{FlowsQuery, FlowsReport, StatusReport};
+use super::rules::RuleIds;
 use super::uplink::UplinkState;
 use super::{DaemonError, control_socket, engine, status};
 use crate::config::Config;
@@ -74,6 +75,7 @@ pub(super) struct Router<'h> {
     pub(super) hosts: Hosts,
     pub(super) hosts_watch: HostsWatch,
     pub(super) offenders: Offenders,
+    pub(super) rule_ids: RuleIds,
     /// When routes and addresses are to be looked at again.
     pub(super) refresh_at: Option<Timestamp>,
     /// When what failed is to be tried again.
@@ -163,6 +165,7 @@ impl<'h> Router<'h> {
             hosts: Hosts::default(),
             hosts_watch: HostsWatch::default(),
             offenders: Offenders::default(),
+            rule_ids: RuleIds::new(&config),
             refresh_at: None,
             retry_at: None,
             admin_file,
@@ -367,6 +370,11 @@ impl<'h> Router<'h> {
         self.heed_pool();
     }
 
+    /// What the workers read now.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
     async fn answer(&mut self, request: Request) {
         // Whoever asked may have gone away.
         match request {
@@ -376,6 +384,7 @@ impl<'h> Router<'h> {
             }
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
             Request::Hosts(answer) => self.tell_hosts(now(), answer),
+            Request::Explain(query, answer) => drop(answer.send(self.explain(&query))),
             Request::Link(order, peer, answer) => drop(answer.send(self.order_link(&order, peer))),
             Request::Reload(peer, answer) => drop(answer.send(self.reload(&peer.to_string()).await)),
         }
@@ -406,6 +415,7 @@ impl<'h> Router<'h> {
                 .map(|uplink| status::uplink(uplink, counters, &self.rates, &self.queue_drops, now))
                 .collect(),
             engine: status::engine(counters, &self.lans, &self.queue_drops),
+            rules: self.snapshot.load().policy.rules.iter().map(|rule| rule.name.to_string()).collect(),
         }
     }
 
@@ -413,7 +423,7 @@ impl<'h> Router<'h> {
         let (filter, limit) = status::filter(query, &self.uplinks)?;
         let listing = self.workers.list_flows(filter, limit + 1);
         match tokio::time::timeout(LONGEST_LISTING, listing).await {
-            Ok(found) => Ok(status::flows(found, limit, &self.uplinks)),
+            Ok(found) => Ok(status::flows(found, limit, &self.uplinks, &self.rule_ids)),
             Err(_) => Err("the workers are too busy to list so many flows; ask for fewer with limit".to_owned()),
         }
     }

@@ -9,6 +9,9 @@ use tracing::{info, warn};
 use super::DaemonError;
 use super::lan::Mode;
 use super::router::Router;
+use super::rules;
+use crate::config::UplinkKind;
+use crate::host::routing::LOOPBACK;
 use crate::host::{HostWarning, Interface, LanCapture};
 use crate::io::{self, FrameSender, Shortcut};
 
@@ -51,6 +54,11 @@ impl Router<'_> {
                 return Err(DaemonError::UplinkNotEthernet { interface: interface.name });
             }
             log(&self.host.prepare_uplink(&interface, self.uplink_guard.as_fd()).await?);
+            if matches!(uplink.config.kind, UplinkKind::Pppoe(_)) {
+                let failed = DaemonError::during(format!("{}: load the cutting program", interface.name));
+                let program = io::cutting_program().map_err(failed)?;
+                uplink.cutting = self.host.let_kernel_cut(&interface, program.as_fd()).await?;
+            }
             uplink.prepared = true;
             // It is up now.
             uplink.interface = Some(self.host.interface(&interface.name).await?);
@@ -139,7 +147,13 @@ impl Router<'_> {
         }
         let settled = self.settle_adopted_lines().await;
         self.survive(settled, "uplink cannot be used");
-        let networks = self.host.kernel_networks().await?;
+        let mut networks = self.host.kernel_networks().await?;
+        let direct = rules::direct_networks(&self.config);
+        if !direct.is_empty() {
+            networks.extend_from_slice(&direct);
+            networks = Ipv4Net::aggregate(&networks);
+            networks.sort();
+        }
         let changed = networks != self.kernel_networks;
         self.kernel_networks = networks;
         self.settle_tun().await?;
@@ -149,7 +163,9 @@ impl Router<'_> {
         for index in 0..self.lans.len() {
             self.settle_lan(index).await?;
         }
-        Ok(())
+        let by_tun = self.lans.iter().filter(|lan| lan.mode == Some(Mode::Tun)).map(|lan| lan.name.as_str());
+        let interfaces: Vec<&str> = std::iter::once(LOOPBACK).chain(by_tun).collect();
+        Ok(self.host.leave_to_kernel(&interfaces, &direct).await?)
     }
 
     /// Prepares the TUN device when the address that the router's own packets get is new.

@@ -11,12 +11,13 @@ use super::report::{
     EngineReport, FlowReport, FlowTraffic, FlowsQuery, FlowsReport, LanReport, LeaseReport, SessionReport,
     TrafficReport, UplinkReport,
 };
+use super::rules::RuleIds;
 use super::uplink::UplinkState;
-use crate::engine::counters::DropCounters;
+use crate::engine::counters::{DropCounters, FAR_END_GROUPS, FarEndCounters};
 use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
 use crate::flow::{Protocol, Timestamp};
 use crate::link::dhcp::Client;
-use crate::link::health::Traffic;
+use crate::link::health::{Segments, Traffic};
 use crate::link::pppoe::Connection;
 use crate::placement::{NextHop, UplinkId};
 
@@ -74,6 +75,9 @@ pub(super) fn sample(counters: &Counters, uplinks: &[UplinkState]) -> Sample {
 /// What users do on an uplink, since the start.
 pub(super) fn traffic(counters: &Counters, uplink: UplinkId) -> Traffic {
     let of = |read: fn(&UplinkCounters) -> u64| sum(counters, |worker| read(worker.uplink(uplink)));
+    let far_ends = |read: fn(&FarEndCounters) -> u64| -> [u64; FAR_END_GROUPS] {
+        std::array::from_fn(|group| sum(counters, |worker| read(&worker.uplink(uplink).far_ends[group])))
+    };
     let hairpins = of(|uplink| uplink.hairpin_packets.value());
     Traffic {
         connections_tried: of(|uplink| uplink.connections_tried.value()),
@@ -82,6 +86,14 @@ pub(super) fn traffic(counters: &Counters, uplink: UplinkId) -> Traffic {
         packets_in: of(|uplink| uplink.in_packets.value()).saturating_sub(hairpins),
         bytes_in: of(|uplink| uplink.in_bytes.value()),
         bytes_out: of(|uplink| uplink.out_bytes.value()),
+        segments: Segments {
+            out: of(|uplink| uplink.out_data.value()),
+            out_repeated: of(|uplink| uplink.out_repeated.value()),
+            back: of(|uplink| uplink.in_data.value()),
+            back_repeated: of(|uplink| uplink.in_repeated.value()),
+            heard: far_ends(|far_end| far_end.heard.value()),
+            stuck: far_ends(|far_end| far_end.stuck.value()),
+        },
     }
 }
 
@@ -184,13 +196,18 @@ fn protocol_named(name: &str) -> Result<Protocol, String> {
 }
 
 /// The flows found, one more than `limit` if there are more.
-pub(super) fn flows(mut found: Vec<FlowListing>, limit: usize, uplinks: &[UplinkState]) -> FlowsReport {
+pub(super) fn flows(
+    mut found: Vec<FlowListing>,
+    limit: usize,
+    uplinks: &[UplinkState],
+    rules: &RuleIds,
+) -> FlowsReport {
     let limited = found.len() > limit;
     found.truncate(limit);
-    FlowsReport { flows: found.iter().map(|flow| self::flow(flow, uplinks)).collect(), limited }
+    FlowsReport { flows: found.iter().map(|flow| self::flow(flow, uplinks, rules)).collect(), limited }
 }
 
-fn flow(flow: &FlowListing, uplinks: &[UplinkState]) -> FlowReport {
+fn flow(flow: &FlowListing, uplinks: &[UplinkState], rules: &RuleIds) -> FlowReport {
     let traffic = |(packets, bytes)| FlowTraffic { packets, bytes };
     FlowReport {
         protocol: flow.tuple.protocol.to_string(),
@@ -198,6 +215,8 @@ fn flow(flow: &FlowListing, uplinks: &[UplinkState]) -> FlowReport {
         remote: flow.tuple.destination.to_string(),
         external: flow.external.to_string(),
         uplink: uplinks.get(flow.uplink.index()).map(|uplink| uplink.config.name.to_string()).unwrap_or_default(),
+        rule: rules.name(flow.rule).map(ToString::to_string),
+        class: flow.class.name().to_owned(),
         state: flow.state.name().to_owned(),
         out: traffic(flow.out),
         back: traffic(flow.back),

@@ -15,7 +15,7 @@ use super::place::Place;
 use crate::config::{self, UplinkKind};
 use crate::flow::Timestamp;
 use crate::host::{Interface, KernelLine};
-use crate::io::{FrameSender, Framing, Share};
+use crate::io::{Cutting, FrameSender, Framing, Share};
 use crate::link::dhcp::{Client, ClientEvent, Lease};
 use crate::link::health::{self, Health};
 use crate::link::pppoe::{self, Connection};
@@ -60,6 +60,8 @@ pub(super) struct UplinkState {
     pub(super) departure: Departure,
     /// Whether the machine is prepared for it.
     pub(super) prepared: bool,
+    /// Who cuts super-packets, on a line by PPPoE.
+    pub(super) cutting: Cutting,
     /// What the kernel has on the interface of a line whose address is the kernel's.
     pub(super) kernel_line: KernelLine,
     /// What of that address our sockets take, while they are open.
@@ -120,6 +122,7 @@ impl UplinkState {
             path: None,
             departure: Departure::Removed,
             prepared: false,
+            cutting: Cutting::default(),
             kernel_line: KernelLine::default(),
             share: None,
             ports: PortBounds::all(),
@@ -137,7 +140,7 @@ impl UplinkState {
     /// What stands before the line's packets.
     pub(super) fn framing(&self) -> Framing {
         match self.config.kind {
-            UplinkKind::Pppoe(_) => Framing::Pppoe,
+            UplinkKind::Pppoe(_) => Framing::Pppoe(self.cutting),
             UplinkKind::Static { .. } | UplinkKind::Dhcp | UplinkKind::Adopted { .. } => Framing::Ethernet,
         }
     }

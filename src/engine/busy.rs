@@ -3,6 +3,7 @@
 
 use super::accounts::Account;
 use super::drop_reason::DropReason;
+use super::repeated;
 use super::shortcut::{Shortcuts, Standing, directions, is_plain};
 use super::transfers::Transfers;
 use super::worker::{Context, Worker, lifetime};
@@ -41,6 +42,7 @@ impl Worker {
         let Some(news) = self.shortcuts.as_mut().and_then(|shortcuts| shortcuts.news(id)) else { return };
         let record = self.table.record_mut(id);
         let [out, back] = directions(record);
+        let acknowledged = record.body.tcp.acknowledged(back);
         for (direction, traffic) in [(out, news.out), (back, news.back)] {
             // Without packets there is nothing new, and the record may be another connection's by now.
             if record.body.protocol == Protocol::Tcp as u8 && traffic.packets > 0 {
@@ -67,6 +69,10 @@ impl Worker {
         counters.drops.add(DropReason::SendFailed, news.failed);
         self.ledger.add_out(account, news.out.bytes);
         self.ledger.add_in(account, news.back.bytes);
+        if record.body.protocol == Protocol::Tcp as u8 {
+            let is_heard = record.body.tcp.acknowledged(back) != acknowledged;
+            repeated::count_carried(counters, record, [news.out.segments, news.back.segments], is_heard);
+        }
     }
 
     /// From now on all packets of the flow come to the worker again.

@@ -62,6 +62,25 @@ impl DropCounters {
     }
 }
 
+/// Groups of far ends: enough to tell one that is dead from a line that is.
+pub const FAR_END_GROUPS: usize = 16;
+
+/// What becomes of data that hosts have sent to a group of far ends.
+#[derive(Debug, Default)]
+pub struct FarEndCounters {
+    /// Times that some of it was acknowledged.
+    pub heard: Counter,
+    /// Connections on which data was sent again and again and nothing was acknowledged.
+    pub stuck: Counter,
+}
+
+/// The group of a far end.
+#[must_use]
+pub fn far_end_group(remote: [u8; 4]) -> usize {
+    // Knuth's multiplicative hash: its upper bits depend on all bits of the address.
+    (u32::from_be_bytes(remote).wrapping_mul(0x9e37_79b1) >> (u32::BITS - FAR_END_GROUPS.ilog2())) as usize
+}
+
 /// One worker's counters of one uplink. Packets are counted as the wire carries them: a super-packet counts as its pieces.
 #[derive(Debug, Default)]
 pub struct UplinkCounters {
@@ -79,6 +98,16 @@ pub struct UplinkCounters {
     pub connections_tried: Counter,
     /// TCP connections of hosts that the far end has answered, be it with a refusal.
     pub connections_answered: Counter,
+    /// TCP segments with data among those sent out, but for hairpins. So are the next three and [`Self::far_ends`].
+    pub out_data: Counter,
+    /// Those whose data was sent before.
+    pub out_repeated: Counter,
+    /// TCP segments with data among those received.
+    pub in_data: Counter,
+    /// Those whose data came before, or behind later data.
+    pub in_repeated: Counter,
+    /// What becomes of data sent to far ends, which are put together by [`far_end_group`].
+    pub far_ends: [FarEndCounters; FAR_END_GROUPS],
     /// Flows that live on the uplink now.
     pub flows: Counter,
     /// Connections ended because the line was lost, whose host got a reset.
@@ -97,11 +126,13 @@ impl UplinkCounters {
     /// Starts again at zero, for another uplink has the place; flows go on counting themselves. Only the owning worker may
     /// call it.
     pub fn reset(&self) {
-        let Self { out_packets, out_bytes, in_packets, in_bytes, flows: _, drops, .. } = self;
+        let Self { out_packets, out_bytes, in_packets, in_bytes, flows: _, drops, far_ends, .. } = self;
         let Self { flows_reset, flows_told, syn_rescued, flows_moved, .. } = self;
-        let traffic = [out_packets, out_bytes, in_packets, in_bytes];
+        let Self { out_data, out_repeated, in_data, in_repeated, .. } = self;
+        let traffic = [out_packets, out_bytes, in_packets, in_bytes, out_data, out_repeated, in_data, in_repeated];
         let failed_over = [flows_reset, flows_told, syn_rescued, flows_moved];
-        traffic.into_iter().chain(failed_over).chain(&drops.0).for_each(Counter::reset);
+        let heard = far_ends.iter().flat_map(|group| [&group.heard, &group.stuck]);
+        traffic.into_iter().chain(failed_over).chain(heard).chain(&drops.0).for_each(Counter::reset);
     }
 }
 

@@ -9,6 +9,7 @@ use super::outbound::{FlowPacket, finish, may_cut, rewrite};
 use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Parsed, Ports, Way};
 use super::refusal::write_lan_header;
+use super::repeated;
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
@@ -146,8 +147,14 @@ impl Worker {
     ) -> Result<(), DropReason> {
         let record = self.table.record_mut(id);
         let direction = if record.has(FLAG_INBOUND) { Direction::Original } else { Direction::Reply };
+        let payload = repeated::payload(record, direction, flow.segment);
+        let is_heard = flow.segment.is_some_and(|segment| record.body.tcp.is_heard(direction, segment));
         let lifetime = Self::track(record, direction, flow.segment)?;
         let (packets, bytes) = flow.parsed.wire_load(packet.vnet.segmentation);
+        repeated::count_received(self.counters.uplink(UplinkId(record.body.uplink)), payload, packets);
+        if is_heard {
+            repeated::count_heard(self.counters.uplink(UplinkId(record.body.uplink)), record);
+        }
         let body = &mut record.body;
         body.expires = Tick::after(context.now + lifetime);
         body.in_packets += packets;

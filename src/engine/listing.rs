@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::flow::{Endpoint, Protocol, Tuple};
-use crate::placement::UplinkId;
+use crate::placement::{Class, RuleId, UplinkId};
 
 /// Which flows to list. Everything that is set must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +55,10 @@ pub struct FlowListing {
     pub external: Endpoint,
     /// Its line.
     pub uplink: UplinkId,
+    /// The rule that decided so; 0: none.
+    pub rule: RuleId,
+    /// What it is for.
+    pub class: Class,
     /// Where it is in its life.
     pub state: FlowState,
     /// Packets and bytes sent out.

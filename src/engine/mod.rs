@@ -24,6 +24,7 @@ mod parse;
 pub mod persist;
 mod places;
 mod refusal;
+mod repeated;
 mod session;
 pub mod shortcut;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::hop::Hop;
 use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Parsed, Ports, Way};
 use super::refusal::write_uplink_header;
+use super::repeated;
 use super::session::{self, Finished};
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
@@ -125,8 +126,10 @@ impl Worker {
         }
         let record = self.table.record_mut(id);
         let direction = if record.has(FLAG_INBOUND) { Direction::Reply } else { Direction::Original };
+        let payload = repeated::payload(record, direction, flow.segment);
         let lifetime = Self::track(record, direction, flow.segment)?;
         let (packets, bytes) = flow.parsed.wire_load(packet.vnet.segmentation);
+        repeated::count_sent(self.counters.uplink(UplinkId(record.body.uplink)), record, payload, packets);
         let body = &mut record.body;
         body.expires = Tick::after(context.now + lifetime);
         body.out_packets += packets;

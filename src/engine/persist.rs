@@ -330,6 +330,8 @@ impl Worker {
             record.body.flags &= !FLAG_SHORTCUT;
             record.body.tcp.forget_windows();
         }
+        // That run's numbers of rules are not this one's.
+        record.body.rule = 0;
         // It counts again when it goes on.
         record.body.flags &= !FLAG_TRANSFER;
         let (Some(key), Some(mapping)) = (record.key(), mapping_of(&record)) else { return };

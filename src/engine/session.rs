@@ -1,6 +1,6 @@
 //! Lines by PPPoE (RFC 2516), both directions: what comes in is freed of its session's header and is a packet like any
-//! other from then on; what goes out is cut and finished before it is sent, for behind that header the kernel can do
-//! neither.
+//! other from then on; what goes out is finished before it is sent, for behind that header the kernel can do it only for TCP's
+//! super-packets, with the help of their port: these are left whole.
 
 use std::num::NonZeroU16;
 
@@ -13,7 +13,6 @@ use crate::wire::pppoe::{
     ETHERTYPE_DISCOVERY, ETHERTYPE_SESSION, FIRST_CONTROL_PROTOCOL, LINK_LENGTH, PROTOCOL_IPV4, PROTOCOL_IPV6,
     SessionHeader, write_length,
 };
-use crate::wire::segmentation::{self, Cut};
 use crate::wire::{PacketBuffer, Segmentation, fragmentation};
 
 /// What a frame of a line by PPPoE is.
@@ -77,8 +76,8 @@ pub(super) fn is_in_session(packet: &PacketBuffer) -> bool {
     packet.link_header().len() == LINK_LENGTH
 }
 
-/// Finishes a packet with a session's header whose pieces fit the line: the checksum of a plain one; of a super-packet
-/// the pieces that it stands for.
+/// Finishes a packet with a session's header whose pieces fit the line: the checksum of a plain one; of a super-packet of UDP's
+/// the datagrams that it stands for. TCP's are cut where they are sent.
 pub(super) fn finish(
     packet: &mut PacketBuffer,
     parsed: &Parsed,
@@ -99,10 +98,7 @@ pub(super) fn finish(
             fragmentation::finish_checksum(packet).ok_or(DropReason::BadOffload)?;
             return Ok(Finished::Whole);
         }
-        Segmentation::Tcp4 { size: payload, ecn } => {
-            let cut = Cut { tcp_header_length: parsed.transport_header_length, size: size(payload)?, ecn };
-            segmentation::segments(packet.packet(), &parsed.ip, cut, || pool.take(), &mut send);
-        }
+        Segmentation::Tcp4 { .. } => return Ok(Finished::Whole),
         Segmentation::Udp { size: payload } => {
             let state = (size(payload)?, packet.vnet.checksum);
             fragmentation::datagrams(packet.packet(), &parsed.ip, state, || pool.take(), &mut send);

@@ -81,7 +81,16 @@ pub(super) struct News {
 pub(super) struct Traffic {
     pub(super) packets: u64,
     pub(super) bytes: u64,
+    pub(super) segments: Segments,
     pub(super) windows: Windows,
+}
+
+/// TCP segments with data, as the wire counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Segments {
+    pub(super) all: u64,
+    /// Those whose data was sent before.
+    pub(super) repeated: u64,
 }
 
 /// What is to become of a flow that has been looked at.
@@ -157,14 +166,20 @@ impl Shortcuts {
         let promotion = self.promotions.get_mut(&id)?;
         let now = promotion.places.map(|place| self.table.seen(place));
         let before = std::mem::replace(&mut promotion.told, now);
+        // Small counters go round.
+        let more = |now: u32, before: u32| u64::from(now.wrapping_sub(before));
         let traffic = |way: usize| Traffic {
-            packets: now[way].packets - before[way].packets,
+            packets: more(now[way].packets, before[way].packets),
             bytes: now[way].bytes - before[way].bytes,
+            segments: Segments {
+                all: more(now[way].segments, before[way].segments),
+                repeated: more(now[way].repeated, before[way].repeated),
+            },
             windows: now[way].windows,
         };
-        let failed = |seen: [Seen; 2]| seen[0].failed + seen[1].failed;
+        let failed = |way: usize| u64::from(now[way].failed.wrapping_sub(before[way].failed));
         let last = Timestamp::from_millis(now[0].last.max(now[1].last));
-        Some(News { out: traffic(0), back: traffic(1), failed: failed(now) - failed(before), last })
+        Some(News { out: traffic(0), back: traffic(1), failed: failed(0) + failed(1), last })
     }
 
     /// From now on all packets of the flow come to the worker again. Says whether it was in the shortcut until now.

@@ -21,7 +21,7 @@ use crate::flow::record::{FLAG_INBOUND, FLAG_REPLIED, FLAG_RESCUED, FLAG_RESCUED
 use crate::flow::tcp::{TcpState, TcpTracker, TcpVerdict};
 use crate::flow::{Endpoint, FlowId, FlowKey, FlowTable, FlowV4, Protocol, Timestamp, timeouts};
 use crate::nat::{Ending, Mapping, Mappings};
-use crate::placement::{LanId, Load, Snapshot, UplinkId, WorkerId, owner_of_port};
+use crate::placement::{Class, LanId, Load, RuleId, Snapshot, UplinkId, WorkerId, owner_of_port};
 use crate::wire::{Ipv4, PacketBuffer, TcpSegment};
 
 /// How often the clock's hand moves while there is something to forget.
@@ -181,6 +181,12 @@ impl Worker {
     #[must_use]
     pub fn counters(&self) -> Arc<WorkerCounters> {
         Arc::clone(&self.counters)
+    }
+
+    /// What all workers' flows ask of each line, to be read by others while the workers run.
+    #[must_use]
+    pub fn load(&self) -> Arc<Load> {
+        Arc::clone(&self.load)
     }
 
     /// Handles packets that came from a LAN (or from the router itself, by the TUN device), and empties `batch`.
@@ -504,6 +510,8 @@ fn list(now: Timestamp, snapshot: &Snapshot, record: &FlowV4) -> Option<FlowList
         tuple: key.tuple(),
         external: Endpoint { address: external.into(), port: body.external_port },
         uplink,
+        rule: RuleId(body.rule),
+        class: Class::from_number(body.class),
         state: state_of(record),
         out: (body.out_packets, body.out_bytes),
         back: (body.in_packets, body.in_bytes),

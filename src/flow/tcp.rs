@@ -23,6 +23,7 @@
 //! repeated or merged on the way. It reads no checksum and holds no time: the caller restarts [`TcpTracker::timeout`]
 //! with every segment that is forwarded.
 
+mod repeat;
 mod segment;
 mod side;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::direction::Direction;
 use crate::wire::{TcpFlags, TcpSegment};
+pub use repeat::{Payload, QUESTION_BYTES};
 use side::{LARGEST_WINDOW, Side, is_before};
 pub use side::{MORE_PAST, Windows};
 
@@ -141,7 +143,8 @@ pub struct TcpTracker {
     picked_up: u8,
     /// What it knows of windows is old: see [`TcpTracker::forget_windows`].
     adrift: u8,
-    reserved: u8,
+    /// How often the side that the caller watches has sent again since data of it was acknowledged: see `repeat`.
+    repetitions: u8,
 }
 
 /// A SYN that came amid the connection and waits for its answer.

@@ -11,7 +11,9 @@
 
 mod adopted;
 mod cleanup;
+mod cutting;
 pub mod device;
+mod direct;
 pub mod entry;
 mod error;
 mod events;

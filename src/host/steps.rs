@@ -15,7 +15,7 @@ use super::netlink::{LinkChange, Netlink};
 use super::networks;
 use super::routing::{self, Slots};
 use super::sysctl::{self, Family};
-use super::traffic_filter::{self, Hook};
+use super::traffic_filter::{self, CLSACT, Hook};
 use crate::sys::ethtool;
 use crate::sys::kernel;
 
@@ -116,8 +116,13 @@ impl Steps {
         Ok(warnings)
     }
 
-    /// The inner result is the device's, and may be lived with.
-    fn set_feature(&mut self, interface: &Interface, name: &str, on: bool) -> Result<io::Result<()>, HostError> {
+    /// Wants an offload on or off. The inner result is the device's, and may be lived with.
+    pub(super) fn set_feature(
+        &mut self,
+        interface: &Interface,
+        name: &str,
+        on: bool,
+    ) -> Result<io::Result<()>, HostError> {
         let state = || -> io::Result<Option<ethtool::Feature>> {
             Ok(ethtool::features(&interface.name)?.into_iter().find(|feature| feature.name == name))
         };
@@ -154,6 +159,13 @@ impl Steps {
         program: BorrowedFd<'_>,
     ) -> Result<(), HostError> {
         self.guard_at(interface, Hook::Egress, program).await
+    }
+
+    /// Whether an egress hook is there, or can be made.
+    pub(super) async fn has_egress(&self, interface: &Interface) -> Result<bool, HostError> {
+        let failed = |source| HostError::from_kernel(format!("{}: look for its egress hook", interface.name), source);
+        let there = traffic_filter::ingress_qdisc(&self.netlink, interface.index).await.map_err(failed)?;
+        Ok(there.is_none_or(|kind| kind == CLSACT))
     }
 
     async fn guard_at(&mut self, interface: &Interface, hook: Hook, program: BorrowedFd<'_>) -> Result<(), HostError> {

@@ -16,7 +16,8 @@ use rtnetlink::packet_route::tc::{
 use super::netlink::Netlink;
 
 // What the kernel says.
-const CLSACT: &str = "clsact";
+/// The kind of qdisc that has both hooks.
+pub(super) const CLSACT: &str = "clsact";
 const INGRESS: TcHandle = TcHandle { major: 0xffff, minor: TcHandle::MIN_INGRESS };
 const EGRESS: TcHandle = TcHandle { major: 0xffff, minor: TcHandle::MIN_EGRESS };
 const ETH_P_ALL: u16 = 0x0003;

@@ -28,7 +28,7 @@ impl FrameSender {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_bare(interface_index: u32) -> io::Result<Self> {
-        let socket = PacketSocket::open_bare_sender(interface_index, &guard::deaf_filter()?)?;
+        let socket = PacketSocket::open_ipv4_sender(interface_index, &guard::deaf_filter()?)?;
         // A virtio header that says nothing.
         Ok(Self { socket, prefix: &[0; VNET_LENGTH] })
     }

@@ -6,6 +6,7 @@
 
 pub mod adopted;
 pub mod batch;
+pub mod cutting;
 pub mod frame_sender;
 pub mod guard;
 mod linger;
@@ -19,6 +20,7 @@ mod worker_thread;
 pub mod workers;
 
 pub use adopted::{LinkHeader, Share, adopted_egress_guard, adopted_guard};
+pub use cutting::{Cutting, cutting_program};
 pub use frame_sender::FrameSender;
 pub use guard::{lan_guard, uplink_guard};
 pub use packet_port::{Framing, PacketPort, open_adopted, open_lan, open_uplink};

@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 
 use super::adopted::{self, LinkHeader, Share};
 use super::batch::{BatchLimit, MOST};
+use super::cutting::{self, Cutting, is_super_packet};
 use super::guard;
 use super::shortcut::Shortcut;
 use super::steering::{self, Side};
@@ -28,8 +29,8 @@ const RING_BYTES: usize = 4 << 20;
 pub enum Framing {
     /// Ethernet's header.
     Ethernet,
-    /// Headers of Ethernet, PPPoE and PPP (RFC 2516).
-    Pppoe,
+    /// Headers of Ethernet, PPPoE and PPP (RFC 2516), behind which TCP's super-packets are cut so.
+    Pppoe(Cutting),
     /// Nothing.
     Bare,
 }
@@ -39,7 +40,7 @@ impl Framing {
     const fn link_length(self) -> usize {
         match self {
             Self::Ethernet => ETHERNET_LENGTH,
-            Self::Pppoe => pppoe::LINK_LENGTH,
+            Self::Pppoe(_) => pppoe::LINK_LENGTH,
             Self::Bare => 0,
         }
     }
@@ -49,13 +50,15 @@ impl Framing {
 #[derive(Debug)]
 pub struct PacketPort {
     socket: PacketSocket,
-    /// What packets leave by, if not by that socket: where there is no link header.
+    /// What packets leave by, if not by that socket: where there is no link header; and what the kernel is to cut by PPPoE.
     sender: Option<PacketSocket>,
     framing: Framing,
     ring: Option<ReceiveRing>,
     incoming: Messages,
     outgoing: Messages,
     limit: BatchLimit,
+    /// What has become of super-packets that are cut before they are sent.
+    pieces: Vec<PacketBuffer>,
 }
 
 /// Opens a port for each worker on an uplink, in the order of the workers. The interface must be up. Frames wait in the
@@ -69,7 +72,11 @@ pub fn open_uplink(
     framing: Framing,
     shortcut: Option<&Shortcut>,
 ) -> io::Result<Vec<PacketPort>> {
-    open(interface_index, workers, (Side::Uplink, framing), &guard::uplink_filter(shortcut)?)
+    let mut ports = open(interface_index, workers, (Side::Uplink, framing), &guard::uplink_filter(shortcut)?)?;
+    if framing == Framing::Pppoe(Cutting::Kernel) {
+        add_senders(&mut ports, interface_index)?;
+    }
+    Ok(ports)
 }
 
 /// Opens a port for each worker on an interface whose address the kernel has too, in the order of the workers. They take what
@@ -84,12 +91,18 @@ pub fn open_adopted(interface_index: u32, workers: u8, share: &Share) -> io::Res
     };
     let mut ports = open(interface_index, workers, (Side::Uplink, framing), &adopted::filter(share)?)?;
     if framing == Framing::Bare {
-        let deaf = guard::deaf_filter()?;
-        for port in &mut ports {
-            port.sender = Some(PacketSocket::open_bare_sender(interface_index, &deaf)?);
-        }
+        add_senders(&mut ports, interface_index)?;
     }
     Ok(ports)
+}
+
+/// Gives ports a second socket to send by.
+fn add_senders(ports: &mut [PacketPort], interface_index: u32) -> io::Result<()> {
+    let deaf = guard::deaf_filter()?;
+    for port in ports {
+        port.sender = Some(PacketSocket::open_ipv4_sender(interface_index, &deaf)?);
+    }
+    Ok(())
 }
 
 /// Opens a port for each worker on a LAN interface, in the order of the workers. They take what [`guard::lan_guard`] with the
@@ -137,7 +150,8 @@ impl PacketPort {
     fn new(socket: PacketSocket, framing: Framing, ring: Option<ReceiveRing>) -> Self {
         let limit = BatchLimit::default();
         let (incoming, outgoing) = (Messages::new(MOST), Messages::new(MOST));
-        Self { socket, sender: None, framing, ring, incoming, outgoing, limit }
+        let pieces = Vec::with_capacity(if matches!(framing, Framing::Pppoe(_)) { 2 * MOST } else { 0 });
+        Self { socket, sender: None, framing, ring, incoming, outgoing, limit, pieces }
     }
 
     /// Receives a batch into buffers of `pool`, onto the end of `batch`. Returns whether more is likely waiting.
@@ -255,23 +269,35 @@ impl PacketPort {
 
     /// Sends `packets` in order and gives their buffers back to `pool`. What is refused is counted; the next is tried.
     pub fn send(&mut self, packets: &mut Vec<PacketBuffer>, pool: &mut BufferPool, drops: &DropCounters) {
-        let mut at = 0;
-        while at < packets.len() {
-            let frames = packets[at..].iter_mut().take(MOST).map(PacketBuffer::frame_to_send);
-            match self.outgoing.send(self.sender.as_ref().unwrap_or(&self.socket), frames) {
-                Ok(sent) => at += sent.max(1),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    drops.count(reason_of(&error));
-                    at += 1;
-                    if interface_is_gone(&error) {
-                        packets[at..].iter().for_each(|_| drops.count(DropReason::SendFailed));
-                        break;
-                    }
-                }
+        match self.framing {
+            Framing::Pppoe(way) if packets.iter().any(is_super_packet) => self.send_cut(way, packets, pool, drops),
+            Framing::Pppoe(_) | Framing::Ethernet => send_by(&self.socket, &mut self.outgoing, packets, pool, drops),
+            Framing::Bare => {
+                let socket = self.sender.as_ref().unwrap_or(&self.socket);
+                send_by(socket, &mut self.outgoing, packets, pool, drops);
             }
         }
-        packets.drain(..).for_each(|packet| pool.give(packet));
+    }
+
+    /// Sends packets of which some are to be cut first. All leave by one socket, so that their order stays.
+    fn send_cut(&mut self, way: Cutting, packets: &mut Vec<PacketBuffer>, pool: &mut BufferPool, drops: &DropCounters) {
+        let Self { socket, sender, outgoing, pieces, .. } = self;
+        let socket = sender.as_ref().unwrap_or(socket);
+        for packet in packets.drain(..) {
+            if !is_super_packet(&packet) {
+                pieces.push(packet);
+                continue;
+            }
+            if cutting::cut(way, packet, pool, pieces).is_none() {
+                drops.count(DropReason::BadOffload);
+            }
+            // Segments that were made here are sent before the next, so that the same few buffers, which are in the cache,
+            // serve them all.
+            if way == Cutting::Here {
+                send_by(socket, outgoing, pieces, pool, drops);
+            }
+        }
+        send_by(socket, outgoing, pieces, pool, drops);
     }
 
     /// Counts the frames that the kernel dropped since the last call because nobody took them.
@@ -279,6 +305,33 @@ impl PacketPort {
         let missed = self.socket.statistics().map_or(0, |statistics| statistics.dropped);
         drops.add(DropReason::ReceiveQueueFull, u64::from(missed));
     }
+}
+
+/// Sends `packets` in order by a socket, as [`PacketPort::send`] says.
+fn send_by(
+    socket: &PacketSocket,
+    outgoing: &mut Messages,
+    packets: &mut Vec<PacketBuffer>,
+    pool: &mut BufferPool,
+    drops: &DropCounters,
+) {
+    let mut at = 0;
+    while at < packets.len() {
+        let frames = packets[at..].iter_mut().take(MOST).map(PacketBuffer::frame_to_send);
+        match outgoing.send(socket, frames) {
+            Ok(sent) => at += sent.max(1),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                drops.count(reason_of(&error));
+                at += 1;
+                if interface_is_gone(&error) {
+                    packets[at..].iter().for_each(|_| drops.count(DropReason::SendFailed));
+                    break;
+                }
+            }
+        }
+    }
+    packets.drain(..).for_each(|packet| pool.give(packet));
 }
 
 impl AsFd for PacketPort {

@@ -17,7 +17,7 @@ use crate::engine::shortcut::table::{
     BYTES, CHANGES_PORT, COUNTS_HOP, DECISION_BYTES, DECISIONS, ENTRIES, ENTRIES_BYTES, ENTRY_BYTES, GENERATION,
     LEAVES_BY_TUN, MOST_PROCESSORS, SET_BITS, ShortcutTable, TAGS, TAGS_BYTES, WAYS, field,
 };
-use crate::flow::tcp::MORE_PAST;
+use crate::flow::tcp::{MORE_PAST, QUESTION_BYTES};
 use crate::sys::affinity;
 use crate::sys::bpf::{
     Assembler, Condition, Helper, Label, Operation, PacketField, Program, ProgramKind, Register, SharedMap, Size,
@@ -261,6 +261,7 @@ impl Shortcut {
         program.apply_32(Subtract, R4, R5);
         jump_if_before(program, R2, R4, miss);
 
+        count_segments(program);
         store_if_later(program, field::END, R3);
         store_if_later(program, field::ACKNOWLEDGED, R2);
         // R3: the window.
@@ -306,7 +307,7 @@ impl Shortcut {
 
         program.place(failed);
         program.apply(Set, R1, 1);
-        program.add_to(Size::Word, R7, field::FAILED, R1, R2);
+        program.add_to(Size::Half, R7, field::FAILED, R1, R2);
         program.finish_with(TC_ACT_SHOT);
     }
 }
@@ -430,10 +431,27 @@ fn store_if_later(program: &mut Assembler, at: i16, number: Register) {
     program.place(earlier);
 }
 
+/// TCP: counts segments with data, and those whose data was sent before (see `flow::tcp::Payload`). `R1` is the sequence
+/// number, `R3` the end. Loses `R0`, `R4`, `R5`.
+fn count_segments(program: &mut Assembler) {
+    let counted = program.label();
+    program.copy(R5, R3);
+    program.apply_32(Subtract, R5, R1);
+    program.jump_if(R5, Equal, 0, counted);
+    program.load(Size::Double, R0, R10, PIECES);
+    program.add_to(Size::Word, R7, field::SEGMENTS, R0, R4);
+    program.jump_if(R5, LessOrEqual, QUESTION_BYTES.cast_signed(), counted);
+    program.load(Size::Word, R4, R7, field::END);
+    jump_if_before(program, R4, R3, counted);
+    program.load(Size::Double, R0, R10, PIECES);
+    program.add_to(Size::Word, R7, field::REPEATED, R0, R4);
+    program.place(counted);
+}
+
 fn count(program: &mut Assembler) {
-    for (slot, at) in [(PIECES, field::PACKETS), (WIRE_BYTES, field::BYTES)] {
+    for (size, slot, at) in [(Size::Word, PIECES, field::PACKETS), (Size::Double, WIRE_BYTES, field::BYTES)] {
         program.load(Size::Double, R1, R10, slot);
-        program.add_to(Size::Double, R7, at, R1, R2);
+        program.add_to(size, R7, at, R1, R2);
     }
     program.call(Helper::CoarseTime);
     program.store(Size::Double, R7, field::LAST, R0);

@@ -29,7 +29,7 @@ use crate::flow::Timestamp;
 use crate::placement::{LanId, Snapshot, UplinkId};
 use crate::sys::clock;
 use crate::sys::poll::{Event, PollSet};
-use crate::wire::PacketBuffer;
+use crate::wire::{PacketBuffer, Segmentation};
 
 /// Free buffers that a worker keeps: a full batch in, what it becomes, and what waits as fragments or at other workers.
 /// Memory is only taken for those that were ever used, as far as packets reached into them.
@@ -66,6 +66,11 @@ pub(super) struct WorkerThread {
     single: Vec<PacketBuffer>,
     missed_counted: Timestamp,
     linger: Linger,
+}
+
+/// Whether the engine may make dozens of packets of this one.
+fn becomes_many(packet: &PacketBuffer) -> bool {
+    packet.length() > LONG && matches!(packet.vnet.segmentation, Segmentation::Udp { .. })
 }
 
 fn now() -> Timestamp {
@@ -155,7 +160,7 @@ impl WorkerThread {
         self.counters.batches.add(1);
         self.counters.received.add(self.batch.len() as u64);
         self.linger.observe(&self.batch);
-        let grows = self.batch.iter().any(|packet| packet.length() > LONG) && self.snapshot.load().cuts_super_packets();
+        let grows = self.batch.iter().any(becomes_many) && self.snapshot.load().cuts_super_packets();
         if grows {
             self.handle_one_by_one(ingress);
         } else {
@@ -184,10 +189,10 @@ impl WorkerThread {
     fn handle_one_by_one(&mut self, ingress: Ingress) {
         let mut packets = std::mem::replace(&mut self.batch, std::mem::take(&mut self.single));
         for packet in packets.drain(..) {
-            let is_long = packet.length() > LONG;
+            let is_many = becomes_many(&packet);
             self.batch.push(packet);
             self.handle(ingress);
-            if is_long {
+            if is_many {
                 self.flush();
             }
         }

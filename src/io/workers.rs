@@ -21,7 +21,7 @@ use super::worker_thread::{End, WorkerThread};
 use crate::engine::outbox::Ingress;
 use crate::engine::{Accounts, FailOverPage, FailOverStep, FlowFilter, FlowListing, Worker, WorkerCounters};
 use crate::nat::ports::PortBounds;
-use crate::placement::{LanId, Snapshot, UplinkId, WorkerId};
+use crate::placement::{LanId, Load, Snapshot, UplinkId, WorkerId};
 use crate::wire::PacketBuffer;
 
 /// Most workers: what a handoff's set of owners can name.
@@ -74,6 +74,7 @@ pub struct Workers {
     mailboxes: Arc<[Mailbox]>,
     counters: Vec<Arc<WorkerCounters>>,
     accounts: Arc<Accounts>,
+    load: Arc<Load>,
     failure: watch::Receiver<Option<WorkerFailure>>,
 }
 
@@ -101,7 +102,9 @@ impl Workers {
         let counters = workers.iter().map(Worker::counters).collect();
         let (failed, failure) = watch::channel(None);
         let failed = Arc::new(failed);
-        let mut running = Self { threads: Vec::new(), commands: Vec::new(), mailboxes, counters, accounts, failure };
+        let load = workers.first().map(Worker::load).unwrap_or_default();
+        let mut running =
+            Self { threads: Vec::new(), commands: Vec::new(), mailboxes, counters, accounts, load, failure };
         for (worker, queue) in workers.into_iter().zip(tun) {
             let (commands, inbox) = unbounded();
             let (id, mailboxes) = (worker.id(), Arc::clone(&running.mailboxes));
@@ -147,6 +150,12 @@ impl Workers {
     #[must_use]
     pub fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// What all flows ask of each line.
+    #[must_use]
+    pub fn load(&self) -> &Load {
+        &self.load
     }
 
     /// Up to `limit` flows that match, page by page, so that no worker stops for long.

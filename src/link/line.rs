@@ -17,19 +17,26 @@
 //!
 //! It does not know sockets or interface indices.
 
+mod addressing;
+mod event;
+mod watch;
+
 use std::collections::VecDeque;
-use std::fmt;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::dhcp::{Client, ClientEvent};
-use super::health::{Health, HealthCause};
+use self::addressing::Addressing;
+use super::dhcp::Client;
+use super::health::Health;
 use super::neighbor::{Neighbor, NeighborEvent};
 use super::pppoe;
 use crate::flow::Timestamp;
 use crate::placement::{Availability, NextHop};
 use crate::wire::MacAddress;
+
+pub use addressing::{Attachment, Ends};
+pub use event::{Cause, LineEvent};
 
 /// What a line must know of its interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,104 +56,6 @@ pub enum AdminStatus {
     Down,
 }
 
-/// Why a line's availability changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The interface is gone.
-    InterfaceRemoved,
-    /// The interface is down or its cable is out.
-    CarrierLost,
-    /// The interface is there and has a carrier.
-    CarrierFound,
-    /// The interface is there and has no carrier.
-    InterfaceFound,
-    /// The interface has another Ethernet address.
-    MacChanged,
-    /// The gateway has answered.
-    GatewayAnswered,
-    /// The gateway answers no more.
-    GatewaySilent,
-    /// The kernel has given the interface an address and a gateway, or others.
-    AddressFound,
-    /// The kernel has taken the interface's address or gateway away.
-    AddressLost,
-    /// The lease is over.
-    LeaseEnded,
-    /// The lease has another gateway.
-    LeaseChanged,
-    /// There is a PPPoE session, with an address.
-    SessionUp,
-    /// The PPPoE session is over.
-    SessionEnded,
-    /// Somebody has taken it down.
-    TakenDown,
-    /// Whoever took it down has put it back.
-    PutBack,
-    /// What its health has become.
-    Health(HealthCause),
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Health(cause) => return cause.fmt(f),
-            Self::InterfaceRemoved => "interface removed",
-            Self::CarrierLost => "carrier lost",
-            Self::CarrierFound => "carrier found",
-            Self::InterfaceFound => "interface found",
-            Self::MacChanged => "interface changed its Ethernet address",
-            Self::GatewayAnswered => "gateway answered",
-            Self::GatewaySilent => "gateway silent",
-            Self::AddressFound => "address found",
-            Self::AddressLost => "address lost",
-            Self::LeaseEnded => "lease ended",
-            Self::LeaseChanged => "lease changed",
-            Self::SessionUp => "session up",
-            Self::SessionEnded => "session ended",
-            Self::TakenDown => "taken down by hand",
-            Self::PutBack => "put back by hand",
-        })
-    }
-}
-
-/// Something that has happened to a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LineEvent {
-    /// It can do more or less than before.
-    Changed {
-        /// Before.
-        from: Availability,
-        /// Now.
-        to: Availability,
-        /// Why.
-        cause: Cause,
-    },
-    /// The gateway has another Ethernet address.
-    GatewayMoved {
-        /// Before.
-        from: MacAddress,
-        /// Now.
-        to: MacAddress,
-    },
-    /// Somebody else on the line uses our address.
-    AddressConflict(MacAddress),
-    /// Something has happened to its DHCP client.
-    Dhcp(ClientEvent),
-    /// Something has happened to its PPPoE client.
-    Pppoe(pppoe::ClientEvent),
-    /// It is lame, and its gateway and address have been asked for anew.
-    Redialled,
-}
-
-/// Our address on a line, and the gateway's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
-    /// Ours.
-    pub address: Ipv4Addr,
-    /// The gateway's.
-    pub gateway: Ipv4Addr,
-}
-
 /// One line.
 #[derive(Debug)]
 pub struct Line {
@@ -155,25 +64,6 @@ pub struct Line {
     state: State,
     health: Option<Box<Health>>,
     events: VecDeque<LineEvent>,
-}
-
-/// Where the line's addresses come from.
-#[derive(Debug)]
-enum Addressing {
-    Static(Ends),
-    Dhcp(Box<Client>),
-    Pppoe(Box<pppoe::Client>),
-    /// The kernel's, as far as it has one.
-    Adopted(Option<Ends>, Attachment),
-}
-
-/// How packets get from an interface to the far end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attachment {
-    /// By Ethernet: the gateway is one of many.
-    Ethernet,
-    /// Without link header: there is one far end.
-    Bare,
 }
 
 #[derive(Debug)]
@@ -230,14 +120,7 @@ impl Line {
     /// Our address and the gateway's; `None` while the line has none.
     #[must_use]
     pub fn ends(&self) -> Option<Ends> {
-        match &self.addressing {
-            Addressing::Static(ends) => Some(*ends),
-            Addressing::Dhcp(client) => ends_of(client),
-            Addressing::Pppoe(client) => {
-                client.connection().map(|connection| Ends { address: connection.address, gateway: connection.gateway })
-            }
-            Addressing::Adopted(ends, _) => *ends,
-        }
+        self.addressing.ends()
     }
 
     /// The DHCP client, if the line has one.
@@ -303,16 +186,12 @@ impl Line {
             (State::Missing, Some(_)) => (None, Cause::InterfaceFound),
         };
         self.state = match (running, status) {
-            (Some(mac), _) => self.run(now, mac),
+            (Some(mac), _) => State::Running { mac, neighbor: self.addressing.start(now, mac) },
             (None, Some(_)) => State::NoCarrier,
             (None, None) => State::Missing,
         };
         if running.is_none() {
-            match &mut self.addressing {
-                Addressing::Static(_) | Addressing::Adopted(..) => {}
-                Addressing::Dhcp(client) => client.stop(),
-                Addressing::Pppoe(client) => client.stop(),
-            }
+            self.addressing.stop();
         }
         self.watch(now);
         self.report_change(from, cause);
@@ -334,7 +213,7 @@ impl Line {
         }
         (*known, *by) = (ends, attachment);
         if let State::Running { mac, .. } = self.state {
-            self.state = self.run(now, mac);
+            self.state = State::Running { mac, neighbor: self.addressing.start(now, mac) };
         }
         self.report_change(from, if ends.is_some() { Cause::AddressFound } else { Cause::AddressLost });
     }
@@ -353,11 +232,7 @@ impl Line {
     /// Takes in the networks of the LANs, which a line whose address the provider gives must not overlap.
     pub fn handle_lan_networks(&mut self, now: Timestamp, lans: &[Ipv4Net]) {
         let from = self.availability();
-        match &mut self.addressing {
-            Addressing::Static(_) | Addressing::Adopted(..) => return,
-            Addressing::Dhcp(client) => client.handle_lan_networks(now, lans),
-            Addressing::Pppoe(client) => client.handle_lan_networks(now, lans),
-        }
+        self.addressing.handle_lan_networks(now, lans);
         self.take_events(now, from);
     }
 
@@ -399,11 +274,7 @@ impl Line {
         if let State::Running { neighbor: Some(neighbor), .. } = &mut self.state {
             neighbor.handle_timeout(now);
         }
-        match &mut self.addressing {
-            Addressing::Static(_) | Addressing::Adopted(..) => {}
-            Addressing::Dhcp(client) => client.handle_timeout(now),
-            Addressing::Pppoe(client) => client.handle_timeout(now),
-        }
+        self.addressing.handle_timeout(now);
         if let Some(health) = &mut self.health {
             health.handle_timeout(now);
         }
@@ -413,26 +284,17 @@ impl Line {
     /// Gives the address back, if it was given to us for a time. The line is of no use from then on.
     pub fn release(&mut self) {
         let State::Running { neighbor, .. } = &mut self.state else { return };
-        match &mut self.addressing {
-            Addressing::Static(_) | Addressing::Adopted(..) => {}
-            Addressing::Dhcp(client) => {
-                client.release();
-                *neighbor = None;
-            }
-            Addressing::Pppoe(client) => client.release(),
+        self.addressing.release();
+        if self.addressing.ends().is_none() {
+            *neighbor = None;
         }
     }
 
     /// The next frame to send.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         let State::Running { neighbor, .. } = &mut self.state else { return None };
-        let frame = match &mut self.addressing {
-            Addressing::Static(_) | Addressing::Adopted(..) => None,
-            Addressing::Dhcp(client) => client.poll_transmit(),
-            Addressing::Pppoe(client) => client.poll_transmit(),
-        };
-        if frame.is_some() {
-            return frame;
+        if let Some(frame) = self.addressing.poll_transmit() {
+            return Some(frame);
         }
         let arp = neighbor.as_mut().and_then(Neighbor::poll_transmit).map(|frame| frame.to_vec());
         arp.or_else(|| self.next_probe())
@@ -442,11 +304,7 @@ impl Line {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let State::Running { neighbor, .. } = &self.state else { return None };
-        let client = match &self.addressing {
-            Addressing::Static(_) | Addressing::Adopted(..) => None,
-            Addressing::Dhcp(client) => client.poll_timeout(),
-            Addressing::Pppoe(client) => client.poll_timeout(),
-        };
+        let client = self.addressing.poll_timeout();
         let health = self.health().and_then(Health::poll_timeout);
         neighbor.as_ref().map(Neighbor::poll_timeout).into_iter().chain(client).chain(health).min()
     }
@@ -454,25 +312,6 @@ impl Line {
     /// The next thing that has happened.
     pub fn poll_event(&mut self) -> Option<LineEvent> {
         self.events.pop_front()
-    }
-
-    fn run(&mut self, now: Timestamp, mac: MacAddress) -> State {
-        let neighbor = match &mut self.addressing {
-            Addressing::Static(ends) => Some(Neighbor::new(now, mac, ends.address, ends.gateway)),
-            Addressing::Dhcp(client) => {
-                client.start(now, mac);
-                None
-            }
-            Addressing::Pppoe(client) => {
-                client.start(now, mac);
-                None
-            }
-            Addressing::Adopted(Some(ends), Attachment::Ethernet) => {
-                Some(Neighbor::asking(now, mac, ends.address, ends.gateway))
-            }
-            Addressing::Adopted(..) => None,
-        };
-        State::Running { mac, neighbor }
     }
 
     fn take_events(&mut self, now: Timestamp, from: Availability) {
@@ -495,7 +334,7 @@ impl Line {
             while let Some(event) = client.poll_event() {
                 self.events.push_back(LineEvent::Dhcp(event));
             }
-            let ends = ends_of(client);
+            let ends = self.addressing.ends();
             if ends
                 != neighbor.as_ref().map(|neighbor| Ends { address: neighbor.address(), gateway: neighbor.gateway() })
             {
@@ -526,12 +365,6 @@ impl Line {
         }
     }
 }
-
-fn ends_of(client: &Client) -> Option<Ends> {
-    client.lease().map(|lease| Ends { address: lease.address(), gateway: lease.gateway })
-}
-
-mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -275,7 +275,11 @@ impl Policy {
             Some(Action::Class(class)) => (class, None),
             Some(Action::Uplinks(uplinks, fallback)) => (Class::default(), Some((uplinks, fallback))),
         };
-        let own = wanted.or_else(|| self.reserved_for(opening.key.internal.address));
+        let reserved = self.reserved_for(opening.key.internal.address);
+        // A rule gives nobody a line that is reserved for others.
+        let allowed = reserved.map_or(UplinkSet::NONE, |(uplinks, _)| uplinks);
+        let taken = self.reserved_uplinks().without(allowed);
+        let own = wanted.map(|(uplinks, fallback)| (uplinks.without(taken), fallback)).or(reserved);
         Decision {
             class,
             rule: rule.map(|rule| rule.id),
@@ -372,6 +376,24 @@ mod tests {
         assert_eq!(of(&reserved(Fallback::Pool), 20), [others]);
         assert_eq!(of(&reserved(Fallback::Pool), 50), [set(&DSL[1..2]), others]);
         assert_eq!(of(&reserved(Fallback::Refuse), 50), [set(&DSL[1..2])]);
+    }
+
+    #[test]
+    fn rule_gives_nobody_a_line_that_is_reserved_for_others() {
+        let policy = |fallback| Policy {
+            rules: vec![rule(1, Match::default(), Action::Uplinks(set(&DSL[1..3]), fallback))],
+            reserved: vec![Reserved {
+                uplink: DSL[1],
+                hosts: vec![Ipv4Addr::new(192, 168, 10, 50)],
+                fallback: Fallback::Pool,
+            }],
+            ..Policy::default()
+        };
+        let of = |policy: &Policy, host| tiers(&policy.decide(&opening(host, Protocol::Udp, "198.51.100.1:53")));
+        let pool = set(&[DSL[0], DSL[3]]);
+        assert_eq!(of(&policy(Fallback::Pool), 50), [set(&DSL[1..3]), pool]);
+        assert_eq!(of(&policy(Fallback::Pool), 20), [set(&DSL[2..3]), pool]);
+        assert_eq!(of(&policy(Fallback::Refuse), 20), [set(&DSL[2..3])]);
     }
 
     #[test]

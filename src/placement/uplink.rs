@@ -191,7 +191,7 @@ impl Snapshot {
         like_other == *other
     }
 
-    /// Whether super-packets may have to be cut here: behind a PPPoE header the kernel cannot.
+    /// Whether super-packets of UDP's may have to be cut here: behind a PPPoE header the kernel cannot.
     #[must_use]
     pub fn cuts_super_packets(&self) -> bool {
         self.uplinks.iter().any(|uplink| matches!(uplink.next_hop, Some(NextHop::Pppoe { .. })))

@@ -91,12 +91,13 @@ impl PacketSocket {
         ReceiveRing::map(self.as_fd(), bytes)
     }
 
-    /// A socket that sends IPv4 packets, each after a virtio header, by an interface without link header, and receives none.
-    /// Bound to all protocols it would leave it to the kernel to say what they are, which not every such interface can.
+    /// A socket that sends IPv4 packets, each after a virtio header and whatever link header the interface has, and receives
+    /// none. Bound to all protocols it would leave it to the kernel to say what they are, which it cannot where there is no
+    /// link header, and would say otherwise of what hides behind PPPoE's.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn open_bare_sender(interface_index: u32, deaf: &Program) -> io::Result<Self> {
+    pub fn open_ipv4_sender(interface_index: u32, deaf: &Program) -> io::Result<Self> {
         let socket = Self::unbound()?;
         socket.set_filter(deaf)?;
         socket.set_option(libc::SOL_PACKET, libc::PACKET_VNET_HDR, 1)?;

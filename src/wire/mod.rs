@@ -5,6 +5,7 @@
 
 pub mod buffer;
 pub mod checksum;
+pub mod dscp;
 pub mod fragmentation;
 pub mod icmp;
 pub mod ipv4;

@@ -1,6 +1,7 @@
 //! The host module on a real kernel: what it sets up works, and everything is put back, after a stop and after a crash.
 //! Each test has namespaces of its own. Needs root, `ip`, `tc`, `ethtool` and `ping`.
 
+mod cutting;
 mod picture;
 mod topology;
 
@@ -34,6 +35,9 @@ async fn prepare_all(host: &mut Host) -> Vec<HostWarning> {
     host.prepare_tun("potato0", LAN_ADDRESS, 1500, None).await.unwrap();
     let lan = host.interface("lan0").await.unwrap();
     warnings.extend(host.prepare_lan(&lan, LanCapture::Tun).await.unwrap());
+    let (first, second) = ("10.50.0.0/16".parse().unwrap(), "10.51.0.0/16".parse().unwrap());
+    host.leave_to_kernel(&["lo", "lan0"], &[first, second]).await.unwrap();
+    host.leave_to_kernel(&["lo", "lan0"], &[first]).await.unwrap();
     warnings
 }
 
@@ -70,6 +74,8 @@ fn assert_prepared() {
     let route = run("ip route get 198.51.100.1");
     assert!(route.contains("dev potato0") && route.contains("src 192.168.10.1"), "{route}");
     assert!(run("ip route get 198.51.100.1 from 192.168.10.5 iif lan0").contains("dev potato0"));
+    let rules = run("ip rule");
+    assert_eq!((rules.matches("to 10.50.0.0/16").count(), rules.matches("10.51.0.0").count()), (2, 0), "{rules}");
     assert!(run("ip route get 10.8.1.1 from 192.168.10.5 iif lan0").contains("dev other0"));
     assert!(run("ip route get 192.168.10.5").contains("dev lan0"));
 }

@@ -76,6 +76,8 @@ pub mod field {
     pub const PSEUDO_DIFFERENCE: i16 = 52;
     /// The Ethernet header with which packets leave.
     pub const LINK_HEADER: i16 = 56;
+    /// Packets that were dropped because the kernel had no memory to change them: 16 bits, and round again. Programs write it.
+    pub const FAILED: i16 = 70;
     /// The Ethernet address that packets come from, where that matters.
     pub const LINK_SOURCE: i16 = 72;
     /// TCP: the shift of the sender's windows.
@@ -88,14 +90,17 @@ pub mod field {
     pub const GRANTED: i16 = 88;
     /// See [`END`].
     pub const PAST: i16 = 92;
-    /// Packets, as the wire carries them.
+    /// Packets, as the wire carries them: 32 bits, and round again. So are the two other numbers of packets.
     pub const PACKETS: i16 = 96;
+    /// TCP segments with data among them.
+    pub const SEGMENTS: i16 = 100;
     /// Their bytes.
     pub const BYTES: i16 = 104;
     /// When the last one came, in nanoseconds since boot.
     pub const LAST: i16 = 112;
-    /// Packets that were dropped because the kernel had no memory to change them.
-    pub const FAILED: i16 = 120;
+    /// TCP segments whose data was sent before, as far as programs have seen it: what the engine has followed meanwhile is
+    /// not in [`END`].
+    pub const REPEATED: i16 = 120;
     /// Whom the entry belongs to; 0: it is free.
     pub const OWNER: i16 = 124;
 }
@@ -135,11 +140,13 @@ pub(super) struct Action {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) windows: Windows,
-    pub(super) packets: u64,
+    pub(super) packets: u32,
+    pub(super) segments: u32,
+    pub(super) repeated: u32,
     pub(super) bytes: u64,
     /// Milliseconds since boot; 0: none came.
     pub(super) last: u64,
-    pub(super) failed: u64,
+    pub(super) failed: u16,
 }
 
 /// A claimed entry, by its number.
@@ -275,12 +282,16 @@ impl ShortcutTable {
         let word = |at: i16| words[at as usize / 8].load(Ordering::Relaxed);
         let [end, acknowledged] = halves(word(field::END));
         let [granted, past] = halves(word(field::GRANTED));
+        let [packets, segments] = halves(word(field::PACKETS));
+        let [.., low, high] = word(field::FAILED).to_ne_bytes();
         Seen {
             windows: Windows { end, acknowledged, granted, past, scale: 0 },
-            packets: word(field::PACKETS),
+            packets,
+            segments,
+            repeated: halves(word(field::REPEATED))[0],
             bytes: word(field::BYTES),
             last: word(field::LAST) / 1_000_000,
-            failed: halves(word(field::FAILED))[0].into(),
+            failed: u16::from_ne_bytes([low, high]),
         }
     }
 }

@@ -6,6 +6,7 @@ mod hostile;
 mod icmp;
 mod nat;
 mod probes;
+mod repeated;
 mod restart;
 mod session;
 mod shortcut;

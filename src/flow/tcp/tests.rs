@@ -2,6 +2,7 @@
 
 use super::*;
 use Direction::{Original, Reply};
+use Payload::{Again, Empty, New};
 use TcpVerdict::{BadState, Forward, OutOfWindow, Reopen};
 use zerocopy::IntoBytes;
 
@@ -562,4 +563,56 @@ fn only_a_repeated_syn_that_nobody_has_answered_is_one() {
     assert!(!tracker.is_unanswered_syn(&ack(7, 1)));
     tracker.observe(Reply, &syn_ack(SERVER, 8));
     assert!(!tracker.is_unanswered_syn(&syn(7)));
+}
+
+/// What the client's next segments carry, one after the other.
+fn payloads(tracker: &mut TcpTracker, segments: &[TcpSegment]) -> Vec<Payload> {
+    let observe = |segment: &TcpSegment| {
+        let payload = tracker.payload(Original, segment);
+        assert_eq!(tracker.observe(Original, segment), Forward);
+        payload
+    };
+    segments.iter().map(observe).collect()
+}
+
+#[test]
+fn data_that_ends_where_data_has_passed_is_sent_again() {
+    let mut tracker = established();
+    let said = server(0);
+    let sent = [
+        data(client(0), said, 100),
+        data(client(100), said, 100),
+        // The last one again, then the first; then both in one; and what begins with old data and ends with new.
+        data(client(100), said, 100),
+        data(client(0), said, 100),
+        data(client(0), said, 200),
+        data(client(100), said, 150),
+        fin(client(250), said),
+    ];
+    let expected = [New, New, Again, Again, Again, New, Empty];
+    assert_eq!(payloads(&mut tracker, &sent), expected);
+}
+
+#[test]
+fn questions_of_keep_alive_and_closed_windows_repeat_nothing() {
+    let mut tracker = established();
+    let said = server(0);
+    payloads(&mut tracker, &[data(client(0), said, 100)]);
+    assert_eq!(tracker.observe(Reply, &ack(said, client(100))), Forward);
+    // With a byte of what was acknowledged, without; and the byte behind a closed window, again and again.
+    let questions =
+        [data(client(99), said, 1), ack(client(99), said), data(client(100), said, 1), data(client(100), said, 1)];
+    assert_eq!(payloads(&mut tracker, &questions), [New, Empty, New, New]);
+}
+
+#[test]
+fn side_is_stuck_once_until_its_data_is_acknowledged() {
+    let mut tracker = established();
+    payloads(&mut tracker, &[data(client(0), server(0), 100)]);
+    assert_eq!([(); 4].map(|()| tracker.note_repetition()), [false, true, false, false]);
+    assert!(!tracker.is_heard(Reply, &ack(server(0), client(0))), "nothing new");
+    assert!(!tracker.is_heard(Reply, &ack(server(0), client(1))), "as much as a FIN");
+    assert!(tracker.is_heard(Reply, &ack(server(0), client(100))));
+    tracker.note_heard();
+    assert_eq!([(); 3].map(|()| tracker.note_repetition()), [false, true, false]);
 }

@@ -1,17 +1,19 @@
 //! The state machine: from a carrier to a lease, and on as long as the carrier lasts.
 
+mod state;
+mod transmit;
+
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
+use self::state::{Ask, State, Taken};
 use super::event::{ClientEvent, LeaseEnd, Remembered, Standing};
-use super::frame::{self, Destination};
 use super::lease::{self, Lease, Unusable};
-use super::message::{self, Reply, ReplyKind, RequestKind, Sender};
+use super::message::{Reply, ReplyKind, RequestKind, Sender};
 use crate::flow::Timestamp;
 use crate::link::arp::{Arp, Operation};
 use crate::wire::MacAddress;
@@ -46,64 +48,6 @@ const PROBE_WAIT: Duration = Duration::from_millis(200);
 const REFUSALS: u32 = 4;
 /// Frames and events that may wait. What comes above is lost.
 const LONGEST_QUEUE: usize = 16;
-
-/// A question and its repetitions.
-#[derive(Clone, Copy, Debug)]
-struct Ask {
-    transaction: u32,
-    /// When it was first asked.
-    since: Timestamp,
-    /// When it was last asked.
-    sent_at: Timestamp,
-    sent: u32,
-    resend_at: Timestamp,
-    /// As in the last message.
-    seconds: u16,
-}
-
-/// A lease that a server has confirmed.
-#[derive(Clone, Debug)]
-struct Taken {
-    lease: Lease,
-    /// When it was asked for: it counts from then.
-    asked_at: Timestamp,
-    /// The Ethernet address that the server's answer came from: the server's own, or its relay's or router's. Whatever
-    /// is for the server alone goes there.
-    server_mac: MacAddress,
-}
-
-impl Taken {
-    /// When T1, T2 and the end come; `None`: never.
-    fn times(&self) -> Option<[Timestamp; 3]> {
-        self.lease.lifetime.map(|life| [life.renew, life.rebind, life.end].map(|span| self.asked_at + span))
-    }
-
-    fn is_over(&self, now: Timestamp) -> bool {
-        self.times().is_some_and(|[.., end]| end <= now)
-    }
-}
-
-#[derive(Clone, Debug)]
-enum State {
-    /// There is no carrier. Leaves by: `start` -> Rebooting or Selecting.
-    Stopped,
-    /// Leaves by: time -> Selecting.
-    Waiting { until: Timestamp },
-    /// Asks for the address that it had. Leaves by: ACK -> Probing; NAK, silence -> Selecting.
-    Rebooting { ask: Ask, address: Ipv4Addr },
-    /// Asks for any address. Leaves by: an offer that can be used -> Requesting.
-    Selecting { ask: Ask },
-    /// Takes an offer. Leaves by: ACK -> Probing; NAK, silence -> Selecting.
-    Requesting { ask: Ask, address: Ipv4Addr, server: Ipv4Addr },
-    /// Asks whether anybody else has the address. Leaves by: an answer -> Waiting; silence -> Bound.
-    Probing { taken: Taken, probes: u8, next_at: Timestamp },
-    /// Leaves by: T1 -> Renewing.
-    Bound { taken: Taken },
-    /// Asks its server. Leaves by: ACK -> Bound, or Probing for another address; NAK -> Selecting; T2 -> Rebinding.
-    Renewing { taken: Taken, ask: Ask },
-    /// Asks every server. Leaves by: ACK, NAK as above; end of the lease -> Selecting.
-    Rebinding { taken: Taken, ask: Ask },
-}
 
 /// The DHCP client of one line.
 #[derive(Debug)]
@@ -489,98 +433,6 @@ impl Client {
         }
     }
 
-    /// Asks what the state wants asked, and says when to ask again.
-    fn transmit(&mut self, now: Timestamp) {
-        let Some(mut ask) = self.ask() else { return };
-        let wish = self.remembered.map(|remembered| remembered.address);
-        if !matches!(self.state, State::Requesting { .. }) {
-            ask.seconds = u16::try_from(now.since(ask.since).as_secs()).unwrap_or(u16::MAX);
-        }
-        let sender = Sender { mac: self.mac, transaction: ask.transaction, seconds: ask.seconds };
-        let wait = match self.state.clone() {
-            State::Selecting { .. } => {
-                self.refusals = 0;
-                self.broadcast(sender, RequestKind::Discover { wish });
-                if self.unheard == SILENT_AFTER {
-                    self.report(ClientEvent::NoServer);
-                }
-                self.unheard = self.unheard.saturating_add(1);
-                self.growing_wait(ask.sent)
-            }
-            State::Requesting { address, server, .. } => {
-                self.broadcast(sender, RequestKind::Select { address, server });
-                self.growing_wait(ask.sent)
-            }
-            State::Rebooting { address, .. } => {
-                self.broadcast(sender, RequestKind::Reboot { address });
-                REBOOT_WAIT
-            }
-            State::Renewing { taken, .. } => {
-                // RFC 2131 section 4.4.5: to its server alone, from the address that it extends.
-                let to = Destination { mac: taken.server_mac, address: taken.lease.server };
-                self.send_from(sender, &taken, to);
-                extend_wait(now, &taken, 1)
-            }
-            State::Rebinding { taken, .. } => {
-                self.send_from(sender, &taken, Destination::ALL);
-                extend_wait(now, &taken, 2)
-            }
-            _ => return,
-        };
-        ask = Ask { sent: ask.sent.saturating_add(1), sent_at: now, resend_at: now + wait, ..ask };
-        match &mut self.state {
-            State::Rebooting { ask: place, .. }
-            | State::Selecting { ask: place }
-            | State::Requesting { ask: place, .. }
-            | State::Renewing { ask: place, .. }
-            | State::Rebinding { ask: place, .. } => *place = ask,
-            State::Stopped | State::Waiting { .. } | State::Probing { .. } | State::Bound { .. } => {}
-        }
-    }
-
-    /// The wait for an answer after a message was sent for the `sent`th time, from 0.
-    fn growing_wait(&mut self, sent: u32) -> Duration {
-        let wait = FIRST_WAIT.saturating_mul(1 << sent.min(8)).min(LONGEST_WAIT);
-        #[expect(clippy::cast_possible_truncation, reason = "two seconds")]
-        let span = WAIT_SPREAD.as_millis() as u32 * 2 + 1;
-        wait - WAIT_SPREAD + Duration::from_millis((self.random.next_u32() % span).into())
-    }
-
-    /// Asks once more whether anybody has the address.
-    fn probe(&mut self, now: Timestamp) {
-        let State::Probing { taken, probes, next_at } = &mut self.state else { return };
-        *probes += 1;
-        *next_at = now + PROBE_WAIT;
-        // RFC 5227 section 1.1: from no address, so that nobody's memory is spoilt.
-        let probe = Arp {
-            operation: Operation::Request,
-            sender_mac: self.mac,
-            sender: Ipv4Addr::UNSPECIFIED,
-            target_mac: MacAddress::default(),
-            target: taken.lease.address(),
-        };
-        self.queue(probe.frame(MacAddress::BROADCAST).to_vec());
-    }
-
-    fn broadcast(&mut self, sender: Sender, kind: RequestKind) {
-        let message = message::write(sender, kind);
-        self.queue(frame::frame((self.mac, Ipv4Addr::UNSPECIFIED), Destination::ALL, &message));
-    }
-
-    fn send_from(&mut self, sender: Sender, taken: &Taken, to: Destination) {
-        let address = taken.lease.address();
-        let message = message::write(sender, RequestKind::Extend { address });
-        self.queue(frame::frame((self.mac, address), to, &message));
-    }
-
-    fn send_release(&mut self, taken: &Taken) {
-        let (address, server) = (taken.lease.address(), taken.lease.server);
-        let sender = Sender { mac: self.mac, transaction: self.random.next_u32(), seconds: 0 };
-        let message = message::write(sender, RequestKind::Release { address, server });
-        let to = Destination { mac: taken.server_mac, address: server };
-        self.queue(frame::frame((self.mac, address), to, &message));
-    }
-
     fn queue(&mut self, frame: Vec<u8>) {
         if self.frames.len() < LONGEST_QUEUE {
             self.frames.push_back(frame);
@@ -592,11 +444,4 @@ impl Client {
             self.events.push_back(event);
         }
     }
-}
-
-/// RFC 2131 section 4.4.5: half of the time that is left until T2 (`until` = 1) or the end (2).
-fn extend_wait(now: Timestamp, taken: &Taken, until: usize) -> Duration {
-    let Some(times) = taken.times() else { return EXTEND_WAIT };
-    let least = taken.lease.lifetime.map_or(EXTEND_WAIT, |life| EXTEND_WAIT.min(life.end / 16));
-    (times[until].since(now) / 2).max(least)
 }

@@ -11,7 +11,8 @@
 //! their gateways, and the first answer makes a black hole behind a gateway noticed from then on.
 //!
 //! Users' own traffic has its say (`traffic`): silent targets make no line lame on which connections are answered, and
-//! answering ones keep none up on which they are not, while they are on others. A line that is full by our own packets
+//! answering ones keep none up on which they are not, while they are on others, or whose data is sent again in vain
+//! (`repeated`). A line that is full by our own packets
 //! loses questions in its queues: those are not counted.
 //!
 //! `loss` and `delay` keep the numbers for people and for the verdict. `target` is what an operator can say.
@@ -23,6 +24,7 @@ mod device;
 mod loss;
 mod prober;
 mod query;
+mod repeated;
 mod report;
 mod session;
 mod target;
@@ -35,6 +37,7 @@ mod watch;
 pub use delay::Quantiles;
 pub use loss::{SPANS, Trend};
 pub use query::{dns_answer, is_http_status};
+pub use repeated::{InVain, RepeatedStatus, Segments};
 pub use report::{HealthStatus, TargetStatus};
 pub use target::{DNS_PORT, HTTP_PORT, MOST_TARGETS, Probe, Settings, Target, Vicinity, Wanted, Weight};
 pub use traffic::{Capacity, Peers, Traffic};

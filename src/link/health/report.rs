@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::delay::Quantiles;
 use super::loss::Trend;
+use super::repeated::RepeatedStatus;
 use super::target::{Probe, Weight};
 
 /// How a line is.
@@ -19,6 +20,8 @@ pub struct HealthStatus {
     pub jitter: Option<Quantiles>,
     /// The share of questions lost over [`super::loss::SPANS`], in percent; of the target that loses fewest.
     pub losses: [Option<u8>; 3],
+    /// Data that is sent again.
+    pub repeated: RepeatedStatus,
     /// Who is asked.
     pub targets: Vec<TargetStatus>,
 }

@@ -1,5 +1,6 @@
 //! Lines by scenario, with simulated time: what far ends and users do, and what is made of it.
 
+mod repeated;
 mod users;
 
 use std::net::{Ipv4Addr, SocketAddrV4};

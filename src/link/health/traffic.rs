@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::repeated::Segments;
 use crate::flow::Timestamp;
 
 /// Looks that are closer than this count as one.
@@ -47,6 +48,8 @@ pub struct Traffic {
     pub bytes_in: u64,
     /// Bytes that were sent.
     pub bytes_out: u64,
+    /// TCP segments with data.
+    pub segments: Segments,
 }
 
 impl Traffic {
@@ -57,6 +60,7 @@ impl Traffic {
             packets_in: self.packets_in.saturating_sub(before.packets_in),
             bytes_in: self.bytes_in.saturating_sub(before.bytes_in),
             bytes_out: self.bytes_out.saturating_sub(before.bytes_out),
+            segments: self.segments.since(before.segments),
         }
     }
 }
@@ -89,7 +93,7 @@ pub enum Peers {
     Answer,
 }
 
-fn ago(now: Timestamp, span: Duration) -> Timestamp {
+pub(super) fn ago(now: Timestamp, span: Duration) -> Timestamp {
     Timestamp::from_millis(now.as_millis().saturating_sub(span.as_millis() as u64))
 }
 
@@ -126,7 +130,7 @@ impl TrafficWindow {
     }
 
     /// What has come since a look that is no earlier than `since`.
-    fn after(&self, since: Timestamp) -> Traffic {
+    pub(super) fn after(&self, since: Timestamp) -> Traffic {
         let first = self.looks.iter().find(|(at, _)| *at >= since);
         first.zip(self.latest).map_or_else(Traffic::default, |((_, before), (_, latest))| latest.since(*before))
     }

@@ -1,7 +1,7 @@
 //! From rounds of questions, and what users' traffic says, to a verdict.
 //!
 //! ```text
-//!            good rounds                    silent rounds, loss, users unanswered
+//!            good rounds                    silent rounds, loss, users unanswered, data in vain
 //!  Testing ---------------> Up  <-------------------------------------------------->  Lame
 //!     |                         good rounds for as long as its past demands             ^
 //!     +------- silent rounds -----------------------------------------------------------+
@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
+use super::repeated::InVain;
 use super::target::Probe;
 use crate::flow::Timestamp;
 
@@ -21,7 +22,7 @@ const FLAP_SPAN: Duration = Duration::from_secs(600);
 /// Flaps that cost nothing; from then on the line must be good for [`FIRST_HOLD`], doubled each time.
 const FREE_FLAPS: usize = 2;
 const FIRST_HOLD: Duration = Duration::from_secs(5);
-/// The same of a line that had left its users unanswered: no question says when that is over.
+/// The same of a line that had left its users unanswered, or their data: no question says when that is over.
 const UNANSWERED_HOLD: Duration = Duration::from_secs(10);
 const LONGEST_HOLD: Duration = Duration::from_secs(300);
 /// Proof from users' traffic, while questions stay unanswered, holds for this long.
@@ -72,6 +73,8 @@ pub enum HealthCause {
     },
     /// Its targets answer, and none of its users' new connections is answered while those on other lines are.
     UsersUnanswered,
+    /// Its targets answer, and what its users send is not acknowledged, so that they send it again.
+    DataInVain(InVain),
 }
 
 impl fmt::Display for HealthCause {
@@ -82,6 +85,10 @@ impl fmt::Display for HealthCause {
             Self::TargetsSilent(silence) => write!(f, "no answer from {silence}"),
             Self::Loss { percent } => write!(f, "loss {percent} %"),
             Self::UsersUnanswered => f.write_str("targets answer, connections do not"),
+            Self::DataInVain(InVain { percent, usual_percent }) => {
+                write!(f, "connections send {percent} % of their data again")?;
+                usual_percent.map_or(Ok(()), |usual| write!(f, ", {usual} % is usual here"))
+            }
         }
     }
 }
@@ -124,6 +131,8 @@ pub(super) struct Evidence {
     pub(super) users: Users,
     /// Over the last seconds, of what may be counted; `None`: too little to tell.
     pub(super) loss_percent: Option<u8>,
+    /// Whether users' data reaches nobody.
+    pub(super) in_vain: Option<InVain>,
 }
 
 /// Rounds in a row that a change needs, and the loss that a line is lame from.
@@ -138,9 +147,10 @@ pub(super) struct Thresholds {
 enum State {
     /// Leaves by: `up_after` good rounds -> Up; `down_after` silent ones -> Lame.
     Testing { good: u32, silent: u32 },
-    /// `proof`: when users' answers last spoke for the line against its silent targets. Leaves by: `down_after` silent
-    /// rounds without that, loss, users unanswered -> Lame.
-    Up { silent: u32, proof: Option<Timestamp> },
+    /// `in_vain`: rounds in a row in which users' data reached nobody. `proof`: when users' answers last spoke for the line
+    /// against its silent targets. Leaves by: `down_after` silent rounds without that, as many in vain, loss, users
+    /// unanswered -> Lame.
+    Up { silent: u32, in_vain: u32, proof: Option<Timestamp> },
     /// `good_since`: since when rounds are good. Leaves by: `up_after` good rounds over the time it must hold -> Up.
     Lame { cause: HealthCause, good: u32, good_since: Timestamp, hold: Duration },
 }
@@ -216,7 +226,7 @@ impl Verdict {
     pub(super) fn observe(&mut self, now: Timestamp, evidence: Evidence) -> Option<HealthCause> {
         match self.state {
             State::Testing { good, silent } => self.observe_testing(now, (good, silent), evidence),
-            State::Up { silent, proof } => self.observe_up(now, (silent, proof), evidence),
+            State::Up { silent, in_vain, proof } => self.observe_up(now, (silent, in_vain, proof), evidence),
             State::Lame { cause, good, good_since, hold } => {
                 self.observe_lame(now, cause, (good, good_since, hold), evidence)
             }
@@ -247,14 +257,18 @@ impl Verdict {
     fn observe_up(
         &mut self,
         now: Timestamp,
-        (silent, mut proof): (u32, Option<Timestamp>),
+        (silent, in_vain, mut proof): (u32, u32, Option<Timestamp>),
         evidence: Evidence,
     ) -> Option<HealthCause> {
         if evidence.users == Users::Unanswered {
             return Some(self.sink(now, HealthCause::UsersUnanswered));
         }
+        let in_vain = if evidence.in_vain.is_some() { in_vain + 1 } else { 0 };
+        if let Some(share) = evidence.in_vain.filter(|_| in_vain >= self.thresholds.down_after) {
+            return Some(self.sink(now, HealthCause::DataInVain(share)));
+        }
         let Outcome::Silent(silence) = evidence.outcome else {
-            self.state = State::Up { silent: 0, proof: None };
+            self.state = State::Up { silent: 0, in_vain, proof: None };
             let percent = evidence.loss_percent.filter(|percent| *percent >= self.thresholds.max_loss_percent)?;
             return Some(self.sink(now, HealthCause::Loss { percent }));
         };
@@ -270,7 +284,7 @@ impl Verdict {
                 return Some(self.sink(now, HealthCause::TargetsSilent(silence)));
             }
         }
-        self.state = State::Up { silent, proof };
+        self.state = State::Up { silent, in_vain, proof };
         None
     }
 
@@ -284,6 +298,7 @@ impl Verdict {
         let is_good = match (evidence.outcome, evidence.users) {
             // Good questions say nothing of a line that was good at those before.
             (Outcome::Good, Users::Unanswered) => false,
+            _ if evidence.in_vain.is_some() => false,
             (Outcome::Good, _) | (_, Users::Answered) => true,
             (Outcome::Silent(_), _) => false,
         };
@@ -307,7 +322,7 @@ impl Verdict {
 
     fn rise(&mut self, now: Timestamp, cause: HealthCause) -> HealthCause {
         let proof = (cause == HealthCause::UsersAnswered).then_some(now);
-        self.state = State::Up { silent: 0, proof };
+        self.state = State::Up { silent: 0, in_vain: 0, proof };
         self.counted_since = now;
         (self.redials, self.redial_at) = (0, None);
         cause
@@ -322,7 +337,9 @@ impl Verdict {
         }
         let flaps = self.flaps.len();
         let hold = match cause {
-            HealthCause::UsersUnanswered => doubled(UNANSWERED_HOLD, clamped(flaps.saturating_sub(1))),
+            HealthCause::UsersUnanswered | HealthCause::DataInVain(_) => {
+                doubled(UNANSWERED_HOLD, clamped(flaps.saturating_sub(1)))
+            }
             _ if flaps > FREE_FLAPS => doubled(FIRST_HOLD, clamped(flaps - FREE_FLAPS - 1)),
             _ => Duration::ZERO,
         };

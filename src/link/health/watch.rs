@@ -10,6 +10,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::delay::Delays;
 use super::prober::Answer;
+use super::repeated::Repeated;
 use super::report::HealthStatus;
 use super::session::{Counting, Session};
 use super::target::{Probe, Settings, Vicinity, Weight};
@@ -52,6 +53,7 @@ pub struct Health {
     verdict: Verdict,
     delays: Delays,
     traffic: TrafficWindow,
+    repeated: Repeated,
     peers: Peers,
     /// Targets that have answered on this line, with this address.
     proven: HashSet<Probe>,
@@ -72,6 +74,7 @@ impl Health {
             settings,
             delays: Delays::default(),
             traffic: TrafficWindow::default(),
+            repeated: Repeated::default(),
             peers: Peers::default(),
             proven: HashSet::new(),
             proven_from: None,
@@ -120,6 +123,7 @@ impl Health {
         });
         if is_new_line {
             self.verdict.restart(now);
+            self.repeated.end();
         }
         self.session = vicinity.map(|vicinity| self.begin_session(now, vicinity));
     }
@@ -139,9 +143,10 @@ impl Health {
         Session::new(now, vicinity, targets, self.settings.need, seed)
     }
 
-    /// Takes in the workers' counters of the line, and whether other lines answer their users.
+    /// Takes in the workers' counters of the line.
     pub fn handle_traffic(&mut self, now: Timestamp, traffic: Traffic) {
         self.traffic.observe(now, traffic);
+        self.repeated.observe(now, traffic.segments);
     }
 
     /// Takes in whether other lines answer their users.
@@ -283,7 +288,13 @@ impl Health {
             Users::Unknown { tried: self.verdict.proof().map_or(0, |proof| self.traffic.tried_since(proof)) }
         };
         self.rounds += 1;
-        let cause = self.verdict.observe(now, Evidence { outcome, users, loss_percent });
+        let in_vain = self.repeated.review(now, &self.traffic, load);
+        let cause = self.verdict.observe(now, Evidence { outcome, users, loss_percent, in_vain });
+        match cause.map(|_| self.verdict.standing()) {
+            Some(Standing::Up) => self.repeated.begin(now),
+            Some(Standing::Testing | Standing::Lame) => self.repeated.end(),
+            None => {}
+        }
         self.events.extend(cause.map(HealthEvent::Changed));
         let is_fast = self.verdict.standing() == Standing::Testing && outcome == Outcome::Good;
         session.next_at = if is_fast { now + FAST_GAP } else { on_the_beat(round.began, now, self.settings.interval) };
@@ -296,7 +307,8 @@ impl Health {
         let session = self.session.as_ref();
         let targets = session.map_or_else(Vec::new, |session| session.status(now));
         let losses = [0, 1, 2].map(|span| session.and_then(|session| session.loss(|losses| losses.percent(now)[span])));
-        HealthStatus { rounds: self.rounds, last: self.delays.last(), round_trip, jitter, losses, targets }
+        let repeated = self.repeated.status(now);
+        HealthStatus { rounds: self.rounds, last: self.delays.last(), round_trip, jitter, losses, repeated, targets }
     }
 }
 

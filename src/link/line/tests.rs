@@ -263,7 +263,7 @@ fn leased_line_comes_up_step_by_step() {
         Some(&events[0]),
         changed(Availability::Missing, Availability::Unresolved, Cause::CarrierFound).as_ref()
     );
-    assert!(matches!(events[1], LineEvent::Dhcp(ClientEvent::Leased(_))));
+    assert!(matches!(events[1], LineEvent::Dhcp(crate::link::dhcp::ClientEvent::Leased(_))));
     let resolved = changed(Availability::Unresolved, Availability::Usable, Cause::GatewayAnswered);
     assert_eq!(Some(&events[2]), resolved.as_ref());
 }
@@ -278,7 +278,7 @@ fn line_whose_lease_ends_is_down_and_says_why() {
         line.handle_timeout(due);
         line.handle_packet(due, &arp(THEIRS, GATEWAY));
     }
-    assert!(matches!(line.poll_event(), Some(LineEvent::Dhcp(ClientEvent::Ended { .. }))));
+    assert!(matches!(line.poll_event(), Some(LineEvent::Dhcp(crate::link::dhcp::ClientEvent::Ended { .. }))));
     let expected = changed(Availability::Usable, Availability::Unresolved, Cause::LeaseEnded);
     assert_eq!((line.poll_event(), line.next_hop()), (expected, None));
 }

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::{Addressing, Cause, Line, LineEvent, State};
+use super::addressing::Addressing;
+use super::{Cause, Line, LineEvent, State};
 use crate::flow::Timestamp;
 use crate::link::arp::{Arp, Operation};
 use crate::link::dhcp::Lease;

@@ -162,6 +162,8 @@ pub enum Helper {
     ReleaseSocket = 86,
     /// `(packet, length, flags)`: makes room for a link header.
     AddLinkHeader = 43,
+    /// `(packet, difference, mode, flags)`: adds bytes behind the link header, or takes them out, by `BPF_ADJ_ROOM_MAC` as mode.
+    AdjustRoom = 50,
     /// `()`: nanoseconds since boot, as of the last tick.
     CoarseTime = 160,
 }

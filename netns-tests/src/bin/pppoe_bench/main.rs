@@ -32,6 +32,9 @@ struct Arguments {
     /// Length of one measurement.
     #[arg(long, default_value_t = 2)]
     seconds: u32,
+    /// Measures static lines without the shortcut: every packet goes through the worker, as those of PPPoE lines do.
+    #[arg(long)]
+    no_shortcut: bool,
 }
 
 /// A line to measure.
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
     for round in 0..arguments.rounds {
         for turn in 0..LINES.len() {
             let line = (round + turn) % LINES.len();
-            for (work, rate) in measure(LINES[line].0, arguments.seconds).into_iter().enumerate() {
+            for (work, rate) in measure(LINES[line].0, &arguments).into_iter().enumerate() {
                 eprintln!("round {round}  {:<20} {:<15} {:6.2} Gbit/s", LINES[line].1, WORKS[work].1, rate / 1e9);
                 samples[work][line].push(rate);
             }
@@ -82,8 +85,9 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Bits a second of every work over a line.
-fn measure(line: Line, seconds: u32) -> Vec<f64> {
+fn measure(line: Line, arguments: &Arguments) -> Vec<f64> {
     let mut options = LabOptions::new(1, 1);
+    options.shortcut = !arguments.no_shortcut;
     if line == Line::Pppoe {
         options.uplinks[0].addressing = Addressing::Pppoe;
     }
@@ -100,7 +104,7 @@ fn measure(line: Line, seconds: u32) -> Vec<f64> {
     let _server = iperf_server(lab.internet());
     let rates = WORKS
         .iter()
-        .map(|(options, _)| iperf(lab.host(1), &format!("-t {seconds} -C cubic {options}")).bits_per_second)
+        .map(|(options, _)| iperf(lab.host(1), &format!("-t {} -C cubic {options}", arguments.seconds)).bits_per_second)
         .collect();
     peer.stop();
     rates

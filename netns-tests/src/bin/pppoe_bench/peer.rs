@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use netns_tests::{Lab, Must};
 use potato::engine::counters::DropCounters;
-use potato::io::{Framing, PacketPort, TunPort, open_tun, open_uplink};
+use potato::io::{Cutting, Framing, PacketPort, TunPort, open_tun, open_uplink};
 use potato::link::arp::{Arp, Operation};
 use potato::link::pppoe::{Discovery, Options, Packet};
 use potato::sys::poll::PollSet;
@@ -44,7 +44,7 @@ impl Peer {
         let read = |file: &str| internet.exec("cat", &[&format!("/sys/class/net/isp1/{file}")]).must();
         let own: MacAddress = read("address").trim().parse().must();
         let index = read("ifindex").trim().parse().must();
-        let framing = if is_pppoe { Framing::Pppoe } else { Framing::Ethernet };
+        let framing = if is_pppoe { Framing::Pppoe(Cutting::Here) } else { Framing::Ethernet };
         let open = || Ok::<_, std::io::Error>((open_uplink(index, 1, framing, None)?, open_tun("peer0", 1)?));
         let (mut line, mut tun) = internet.run(open).must().must();
         let router = if is_pppoe { "10.99.0.2" } else { "10.77.1.2" };

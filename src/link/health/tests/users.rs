@@ -10,6 +10,7 @@ fn busy(elapsed: u64) -> Traffic {
         packets_in: elapsed / 10,
         bytes_in: elapsed * 100,
         bytes_out: elapsed * 100,
+        ..Traffic::default()
     }
 }
 
