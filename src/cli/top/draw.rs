@@ -120,7 +120,8 @@ fn cell(text: &str, align: Align) -> Cell<'static> {
 /// Rows that a message may have: as many as it needs, or what a small window can spare.
 fn height(message: &Line<'_>, width: u16) -> u16 {
     let needed = message.width().div_ceil(usize::from(width.max(1)));
-    u16::try_from(needed).unwrap_or(u16::MAX).clamp(1, 3)
+    // Words are not broken, which may take one more.
+    u16::try_from(needed + usize::from(needed > 1)).unwrap_or(u16::MAX).clamp(1, 3)
 }
 
 fn message(top: &Top, colours: Colours) -> Line<'static> {
