@@ -8,6 +8,7 @@ use potato::config::{
     self, Capture, Config, Drain, ForwardTarget, ForwardedLines, HostIdentity, Hours, InterfaceName, IsolatedLines,
     Role, Tariff, TimeOfDay, UplinkKind, Workers,
 };
+use potato::engine::Limits;
 use potato::flow::Protocol;
 use potato::link::health::{Probe, Wanted};
 use potato::placement::Fallback;
@@ -78,6 +79,11 @@ to = "192.168.10.10:80"
 
 [web]
 listen = "192.168.10.1:8080"
+
+[limits]
+sessions = 1000
+new_per_second = "none"
+ports = 0
 "#;
 
 /// The least that is a configuration. Lines: 2 LAN interface, 5 name, 6 interface, 7 kind, 8 address, 9 gateway.
@@ -260,6 +266,22 @@ fn a_pair_of_hosts_is_a_network() {
 #[test]
 fn a_number_of_many_lines_shows_the_right_one() {
     assert_refused("[lan]\r\ninterface = \"lan0\"\r\ncaptrue = \"tun\"\r\n", 3, &["captrue", "capture"]);
+}
+
+#[test]
+fn limits_are_numbers_or_none() {
+    let with = |line: &str| format!("[limits]\n{line}\n{LEAST}");
+    let limits = |line: &str| parse(&with(line)).unwrap().limits;
+    let usual = parse(LEAST).unwrap().limits;
+    assert_eq!((usual.sessions, usual.new_per_second, usual.ports), (Some(16_384), Some(500), Some(16_384)));
+    assert_eq!(limits("sessions = 10"), Limits { sessions: Some(10), ..usual });
+    assert_eq!(limits("new_per_second = \"none\""), Limits { new_per_second: None, ..usual });
+    assert_eq!(limits("ports = 0"), Limits { ports: None, ..usual });
+    let right = "a whole number up to 16777216, or \"none\"";
+    for value in ["-1", "16777217", "\"all\"", "1.5", "true"] {
+        assert_refused(&with(&format!("ports = {value}")), 2, &["`ports`", right]);
+    }
+    assert_refused(&with("session = 1"), 2, &["`session`", "did you mean `sessions`?"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pnet_packet::Packet;
 use pnet_packet::ip::IpNextHeaderProtocols;
 use pnet_packet::{icmp, ipv4, tcp, udp};
-use potato::engine::Egress;
+use potato::engine::{Egress, Limits, UplinkCounters, Usage};
 use potato::flow::Protocol;
 use potato::flow::record::EndpointV4;
 use potato::nat::translate::{Transport, replace_endpoint};
@@ -381,6 +381,45 @@ proptest! {
                     world.snapshot.uplinks[usize::from(uplink)].availability = potato::placement::Availability::Usable;
                 }
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn accounts_of_all_hosts_add_up_to_the_counters_of_the_lines(
+        steps in proptest::collection::vec((protocol(), 0..6_u8, 1_024..1_032_u16, 0..3_u8, payload(), 0..200_u64), 1..80),
+        workers in 1..4_u8, ports in proptest::option::of(1..12_u32),
+    ) {
+        let mut world = World::new(Size { workers, ..Size::default() });
+        let accounts = world.workers[0].accounts();
+        accounts.set_limits(Limits { sessions: Some(20), new_per_second: Some(2), ports });
+        for (protocol, from, port, to, payload, seconds) in steps {
+            let (host, far) = ((host(from), port), (remote(to), 443));
+            for sent in world.host_sends(&datagram(protocol, host, far, 64, &payload)) {
+                let Egress::Uplink(uplink) = sent.egress else { continue };
+                let answer = datagram(protocol, far, source(&sent.bytes), 64, &payload);
+                world.internet_sends(uplink, &answer);
+            }
+            world.wait(Duration::from_secs(seconds));
+            accounts.forget_away(world.now);
+            let list = accounts.list();
+            let mut sessions = 0;
+            for uplink in (0..2).map(UplinkId) {
+                let lines = list.iter().flat_map(|account| &account.lines).filter(|(_, on, _)| *on == uplink);
+                let sum = lines.fold(Usage::default(), |sum, (.., usage)| sum.plus(*usage));
+                let of = |read: fn(&UplinkCounters) -> u64| {
+                    world.workers.iter().map(|worker| read(worker.counters().uplink(uplink))).sum::<u64>()
+                };
+                prop_assert_eq!(sum.out_bytes, of(|line| line.out_bytes.value()));
+                prop_assert_eq!(sum.in_bytes, of(|line| line.in_bytes.value()));
+                prop_assert_eq!(sum.flows, of(|line| line.flows.value()));
+                sessions += sum.flows;
+            }
+            prop_assert_eq!(list.iter().map(|account| u64::from(account.sessions)).sum::<u64>(), sessions);
+            prop_assert!(list.iter().all(|account| account.sessions <= 20 && account.ports <= ports.unwrap_or(u32::MAX)));
         }
     }
 }

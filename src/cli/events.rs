@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{CommandError, Format, answer, client, in_json};
+use super::{CommandError, Format, answer, client, in_json, units};
 use crate::daemon::report::{EventReport, EventsQuery, EventsReport};
 
 /// Asks the router of `run_dir`; follows its events until it stops, if that is asked for.
@@ -31,6 +31,13 @@ fn path(query: EventsQuery) -> String {
     format!("/v1/events?follow={}{since}", query.follow)
 }
 
+/// Of a host that has as much as one host may have.
+fn limited(event: &EventReport) -> String {
+    let of = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
+    let refused = units::count(event.count.unwrap_or(0));
+    finished(event, &format!("{} {}: {refused} connections refused", of(&event.by), of(&event.cause)))
+}
+
 /// The event in a line, as people read it; one of another version as far as it is understood.
 fn line(event: &EventReport) -> String {
     let of = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
@@ -50,6 +57,7 @@ fn line(event: &EventReport) -> String {
         "no-uplink" => "no uplink works".to_owned(),
         "uplink-back" => format!("{uplink} works again"),
         "flows-ended" => format!("flows of {uplink} ended"),
+        "host-limited" => return limited(event),
         "session-failed" => format!("{uplink}: no session"),
         "link-ordered" => format!("link {to} {uplink} ordered"),
         "line-reserved" => format!("{uplink} reserved for {to}"),
@@ -71,8 +79,12 @@ fn line(event: &EventReport) -> String {
     };
     let cause = event.cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
     let by = event.by.as_ref().map_or_else(String::new, |by| format!(" (by {by})"));
+    finished(event, &format!("{what}{cause}{by}"))
+}
+
+fn finished(event: &EventReport, text: &str) -> String {
     // What others have said is not to speak to the terminal.
-    let text: String = format!("{what}{cause}{by}").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     format!("{:>6}  {}  {text}\n", event.id, event.time)
 }
 
@@ -112,6 +124,12 @@ mod tests {
                 ..at(12, "link-ordered")
             },
             EventReport { uplink: of("dsl4"), cause: of("authentication refused: no"), ..at(12, "session-failed") },
+            EventReport {
+                by: of("192.168.10.66"),
+                cause: of("has 16,384 sessions, the most that a host may have"),
+                count: Some(2_311),
+                ..at(12, "host-limited")
+            },
             EventReport { cause: of("it is unchanged"), by: of("SIGHUP"), ..at(13, "reload-ordered") },
             EventReport { cause: of("dsl1 no-carrier, dsl2 lame"), ..at(13, "no-uplink") },
             EventReport { uplink: of("dsl2"), ..at(13, "uplink-back") },
@@ -156,6 +174,7 @@ mod tests {
     11  2026-11-25T14:52:11.250Z  dsl3: up -> down: taken down by hand (by uid 0, pid 812)
     12  2026-11-25T14:52:11.250Z  link up  [2J ordered: no such uplink (by uid 0, pid 812)
     12  2026-11-25T14:52:11.250Z  dsl4: no session: authentication refused: no
+    12  2026-11-25T14:52:11.250Z  192.168.10.66 has 16,384 sessions, the most that a host may have: 2,311 connections refused
     13  2026-11-25T14:52:11.250Z  configuration ordered to be read again: it is unchanged (by SIGHUP)
     13  2026-11-25T14:52:11.250Z  no uplink works: dsl1 no-carrier, dsl2 lame
     13  2026-11-25T14:52:11.250Z  dsl2 works again

@@ -10,11 +10,13 @@ mod client;
 mod events;
 mod explain;
 mod flows;
+mod hosts;
 mod link;
 mod reload;
 mod reserve;
 mod status;
 mod table;
+mod top;
 mod units;
 
 use std::io::{self, Write};
@@ -122,6 +124,31 @@ enum Command {
         /// As JSON, for programs
         #[arg(long)]
         json: bool,
+    },
+    /// List the hosts of the LAN: who uses how much, and by which lines
+    ///
+    /// Takes a second, to see how fast everybody is.
+    #[command(
+        after_help = "Examples:\n  potato hosts --sort bytes\n  potato hosts --json | jq '.hosts[] | {address, lines}'"
+    )]
+    Hosts {
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+        /// Who comes first
+        #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+        sort: hosts::Sort,
+    },
+    /// Watch lines, hosts and flows, each second anew
+    ///
+    /// Keys: tab shows another pane, arrows select, s sorts otherwise, t takes the selected line down or puts it back, r reserves
+    /// the selected line for the selected host, q ends it. NO_COLOR in the environment makes it plain.
+    #[command(after_help = "Example:\n  potato top")]
+    Top {
+        #[command(flatten)]
+        place: Place,
     },
     /// Show what has happened to the lines, and who has ordered what
     ///
@@ -318,12 +345,17 @@ enum CommandError {
     Json(#[from] serde_json::Error),
     #[error("standard output: {0}")]
     Output(io::Error),
+    #[error(
+        "potato top needs a terminal for its keys and its picture; `potato status`, `potato hosts` and `potato flows` say the \
+         same once, with --json for programs"
+    )]
+    NoTerminal,
 }
 
 impl CommandError {
     fn exit_status(&self) -> u8 {
         match self {
-            Self::Client(client::ClientError::WrongFile(_)) => EXIT_WRONG,
+            Self::NoTerminal | Self::Client(client::ClientError::WrongFile(_)) => EXIT_WRONG,
             Self::Config(_) | Self::Daemon(DaemonError::Config(_)) | Self::Logged(DaemonError::Config(_)) => EXIT_WRONG,
             // The reader has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
@@ -363,6 +395,8 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Explain { from, to, dscp, place, json } => {
             explain::run(&place.run_dir()?, Format::of(json), &ExplainQuery { from, to, dscp })
         }
+        Command::Hosts { place, json, sort } => hosts::run(&place.run_dir()?, Format::of(json), sort),
+        Command::Top { place } => top::run(&place.run_dir()?),
         Command::Events { place, json, follow, since } => {
             events::run(&place.run_dir()?, Format::of(json), EventsQuery { since, follow })
         }

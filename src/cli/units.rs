@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use crate::daemon::thousands;
+
 /// 1536 -> `1.5 KiB`.
 pub(super) fn bytes(bytes: u64) -> String {
     scaled(bytes, 1_024, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"])
@@ -12,15 +14,7 @@ pub(super) fn rate(bits_per_second: u64) -> String {
 
 /// 1234567 -> `1,234,567`.
 pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    thousands(number)
 }
 
 /// 3700 -> `1h 1m`.

@@ -12,12 +12,12 @@ use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
     Capture, Config, DEFAULT_RUN_DIR, IsolatedLines, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind,
-    Warning, Workers, advice, failover, forward, health, interface, later, pppoe, reserve, rule,
+    Warning, Workers, advice, failover, forward, health, interface, later, limits, pppoe, reserve, rule,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
-const SECTIONS: [&str; 8] = ["router", "lan", "uplink", "health", "reserve", "rule", "forward", "web"];
+const SECTIONS: [&str; 9] = ["router", "lan", "uplink", "health", "limits", "reserve", "rule", "forward", "web"];
 const ROUTER: [&str; 8] =
     ["state_dir", "run_dir", "workers", "flows", "shortcut", "movable_udp", "default_rules", "isolated"];
 const LAN: [&str; 4] = ["interface", "capture", "tun", "leases"];
@@ -71,6 +71,7 @@ pub(super) fn lower(
     let uplinks = uplinks(&uplink_sections, &lan, &read_password)?;
 
     let health = health::health(file.section("health", "[health]", &health::KEYS)?.as_ref())?;
+    let limits = limits::limits(file.section("limits", "[limits]", &limits::KEYS)?.as_ref())?;
     let reserves = file.sections("reserve", "[[reserve]]", &reserve::KEYS)?;
     let reservations =
         reserves.iter().map(|section| reserve::reservation(section, &uplinks, &lan)).collect::<Result<_, _>>()?;
@@ -91,7 +92,7 @@ pub(super) fn lower(
     let rule_lines = lines(&rule_sections);
     let reservation_lines = lines(&reserves);
     let advice = advice::advice(&uplinks, rule_lines.iter().zip(&rules), reservation_lines.iter().zip(&reservations));
-    Ok(Config { router, lan, uplinks, health, reservations, rules, forwards, web, warnings, advice })
+    Ok(Config { router, lan, uplinks, health, limits, reservations, rules, forwards, web, warnings, advice })
 }
 
 /// Reads a section that this version does not act on.

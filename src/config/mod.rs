@@ -17,6 +17,7 @@ mod health;
 mod host;
 mod interface;
 mod later;
+mod limits;
 mod lower;
 mod password;
 mod pppoe;
@@ -47,7 +48,7 @@ pub use reserve::{Hours, Reservation, TimeOfDay};
 pub use rule::{Rule, RuleAction};
 pub use values::{InterfaceName, Rate, UplinkName};
 
-use crate::engine::MovablePorts;
+use crate::engine::{Limits, MovablePorts};
 
 /// Where the file is looked for when nobody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/potato/potato.toml";
@@ -65,6 +66,8 @@ pub struct Config {
     pub uplinks: Vec<Uplink>,
     /// `[health]`: how lines are watched.
     pub health: HealthSettings,
+    /// `[limits]`: what one host may have at most.
+    pub limits: Limits,
     /// Every `[[reserve]]`: lines that some hosts have for themselves.
     pub reservations: Vec<Reservation>,
     /// Every `[[rule]]`, in the order of the file.

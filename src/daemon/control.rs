@@ -23,8 +23,8 @@ use tokio::task::JoinHandle;
 use super::history::{History, Start};
 use super::rehearsal::{ExplainQuery, ExplainReport};
 use super::report::{
-    ErrorReport, EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, LinkOrder, LinkReport, ReleaseOrder,
-    ReleaseReport, ReloadReport, ReserveOrder, ReserveReport, StatusReport,
+    ErrorReport, EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, HostsReport, LinkOrder, LinkReport,
+    ReleaseOrder, ReleaseReport, ReloadReport, ReserveOrder, ReserveReport, StatusReport,
 };
 
 /// Questions that may wait for the loop; whoever asks more waits too.
@@ -41,6 +41,8 @@ pub(super) enum Request {
     Status(oneshot::Sender<StatusReport>),
     /// Which flows are there? The error says what is wrong with the question.
     Flows(FlowsQuery, oneshot::Sender<Result<FlowsReport, String>>),
+    /// Who has how much, and how fast?
+    Hosts(oneshot::Sender<HostsReport>),
     /// What would become of a connection? The error says what is wrong with the question.
     Explain(ExplainQuery, oneshot::Sender<Result<ExplainReport, String>>),
     /// Take an uplink down, or put it back. The error says what is wrong with the order.
@@ -136,13 +138,14 @@ fn routes(requests: mpsc::Sender<Request>, history: History) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/flows", get(flows))
         .route("/v1/explain", get(explain))
+        .route("/v1/hosts", get(hosts))
         .route("/v1/link", post(link))
         .route("/v1/reserve", post(reserve))
         .route("/v1/release", post(release))
         .route("/v1/reload", post(reload))
         .fallback(async || {
-            let paths = "no such path; there are /v1/status, /v1/flows, /v1/explain, /v1/events, /v1/link, /v1/reserve, \
-                         /v1/release and /v1/reload";
+            let paths = "no such path; there are /v1/status, /v1/flows, /v1/hosts, /v1/explain, /v1/events, /v1/link, \
+                         /v1/reserve, /v1/release and /v1/reload";
             refused(StatusCode::NOT_FOUND, paths)
         })
         .method_not_allowed_fallback(async || {
@@ -172,6 +175,13 @@ async fn flows(
     match ask(&requests, |answer| Request::Flows(query, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
         Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
+        None => stopping(),
+    }
+}
+
+async fn hosts(State(requests): State<mpsc::Sender<Request>>) -> Response {
+    match ask(&requests, Request::Hosts).await {
+        Some(report) => Json(report).into_response(),
         None => stopping(),
     }
 }
@@ -359,6 +369,7 @@ mod tests {
                     queries.push(query);
                     drop(answer.send(Err("no such uplink".to_owned())));
                 }
+                Request::Hosts(answer) => drop(answer.send(HostsReport::default())),
                 Request::Explain(query, answer) => {
                     let opening = query.opening().map(|opening| opening.key.tuple().to_string());
                     drop(answer.send(opening.map(|to| ExplainReport { to, ..ExplainReport::default() })));

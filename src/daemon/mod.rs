@@ -8,6 +8,7 @@
 //! Whatever ends the loop, a signal or a failure, even half-way through the start: workers stop, the control socket
 //! goes, and the journal puts the machine back as it was.
 
+mod accounts;
 mod admin_file;
 mod adopted;
 mod control;
@@ -21,6 +22,7 @@ mod forward;
 mod health;
 mod history;
 mod hosts;
+mod hosts_watch;
 mod interfaces;
 mod isolation;
 mod lan;
@@ -31,6 +33,7 @@ mod local_time;
 mod log;
 mod matching;
 mod notable;
+mod offenders;
 mod place;
 mod places;
 mod policy;
@@ -49,6 +52,7 @@ mod rules;
 mod settle;
 mod state_file;
 mod status;
+mod thousands;
 mod traffic;
 mod uplink;
 
@@ -65,6 +69,7 @@ use crate::io::WorkerFailure;
 
 pub use log::{LogFormat, start_log};
 pub use privilege::PrivilegeError;
+pub use thousands::thousands;
 
 /// Name of the control socket in the run directory.
 pub const CONTROL_SOCKET: &str = "control.sock";

@@ -40,7 +40,8 @@ impl Rates {
     }
 }
 
-fn rate(now: u64, earlier: u64, span: Duration) -> u64 {
+/// Bits a second from two counts of bytes.
+pub(super) fn rate(now: u64, earlier: u64, span: Duration) -> u64 {
     let bits = u128::from(now.saturating_sub(earlier)) * 8;
     u64::try_from(bits * 1_000 / span.as_millis().max(1)).unwrap_or(u64::MAX)
 }

@@ -67,8 +67,9 @@ impl Router<'_> {
             (self.config.lan.leases != new.lan.leases, self.config.reservations != new.reservations);
         let forwards = self.config.forwards != new.forwards;
         let isolation = self.config.router.isolated != new.router.isolated;
+        let limits = self.config.limits != new.limits;
         let is_same = plan.is_empty() && self.config.health == new.health && rules.is_empty();
-        if is_same && !leases && !reservations && !forwards && !isolation {
+        if is_same && !leases && !reservations && !forwards && !isolation && !limits {
             self.config = new;
             return report;
         }
@@ -99,6 +100,10 @@ impl Router<'_> {
         if self.config.health != new.health {
             report.changes.push("[health] set".to_owned());
             self.health = Arc::new(new.health.clone());
+        }
+        if limits {
+            report.changes.push("[limits] set".to_owned());
+            self.workers.accounts().set_limits(new.limits);
         }
         report.changes.extend(rules);
         self.rule_ids.learn(&new);
@@ -177,6 +182,7 @@ impl Router<'_> {
             }
         };
         self.workers.take_in_uplink(id, &state.ports).await;
+        self.workers.accounts().forget_line(id);
         self.addresses.set_uplink(id, Some(&engine::identity(uplink)));
         match vacant {
             Some(at) => self.uplinks[at] = state,

@@ -287,6 +287,83 @@ pub struct FlowTraffic {
     pub bytes: u64,
 }
 
+/// `GET /v1/hosts`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostsReport {
+    /// Every host that has an account, in the order of their numbers: those that were seen first have lower ones.
+    pub hosts: Vec<HostReport>,
+    /// All others together: hosts that came when all numbers were given away, and what hosts that are gone have used.
+    pub others: HostReport,
+    /// What one host may have at most.
+    pub limits: LimitsReport,
+    /// The time over which the rates are.
+    pub over_milliseconds: u64,
+}
+
+/// What one host may have at most; nothing: as much as there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsReport {
+    /// Live flows.
+    pub sessions: Option<u32>,
+    /// New flows a second.
+    pub new_per_second: Option<u32>,
+    /// External ports.
+    pub ports: Option<u32>,
+}
+
+/// One host, since the start of the router.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostReport {
+    /// Its address; nothing for the others together.
+    pub address: Option<Ipv4Addr>,
+    /// What people call it, if that is known.
+    pub name: Option<String>,
+    /// Its Ethernet address, if that is known.
+    pub mac: Option<String>,
+    /// Flows that live now.
+    pub sessions: u32,
+    /// External ports that it has now, those that rest after their last flow among them.
+    pub ports: u32,
+    /// Flows that it has had.
+    pub flows: u64,
+    /// What was sent.
+    pub out: UsageReport,
+    /// What came back.
+    #[serde(rename = "in")]
+    pub back: UsageReport,
+    /// Connections that a limit has refused, by reason as in `drops`; only reasons that occurred.
+    pub refused: BTreeMap<String, u64>,
+    /// The same by line and class; only where there is something.
+    pub lines: Vec<HostLineReport>,
+}
+
+/// What a host does on one line, for one class of flows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostLineReport {
+    /// Name of the uplink.
+    pub uplink: String,
+    /// `bulk` or `isolated`.
+    pub class: String,
+    /// Flows that live now.
+    pub sessions: u64,
+    /// Flows that were made there.
+    pub flows: u64,
+    /// What was sent.
+    pub out: UsageReport,
+    /// What came back.
+    #[serde(rename = "in")]
+    pub back: UsageReport,
+}
+
+/// Bytes, and how fast more of them come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageReport {
+    /// Bytes of IP packets.
+    pub bytes: u64,
+    /// The rate over the last second or so.
+    pub bits_per_second: u64,
+}
+
 /// `POST /v1/link`: what is wanted of an uplink.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -458,6 +535,7 @@ pub struct EventReport {
     /// that works again), `flows-ended` (of a line that was lost or drained), `link-ordered`, `reload-ordered`, `line-reserved` and `line-released`
     /// (by order), `reservation-begun` (the configuration's hours), `reservation-ended` (by itself), `reservation-refused`, `log-begun`
     /// (the file before was broken), `events-lost` (could not be kept); of a line: `gateway-moved`, `address-conflict`,
+    /// `host-limited` (a host, `by`, has as much as one host may have: so many connections were refused),
     /// `lease-obtained`, `lease-ended`, `lease-denied`, `lease-refused`, `lease-declined`, `dhcp-server-silent`,
     /// `session-failed` (by PPPoE: lost, or none to be had); of a configuration that is applied: `uplink-added`,
     /// `uplink-removed`, `uplink-replaced`, `uplink-set`; of urgent traffic: `isolated-moved` (another line has the role that
@@ -478,7 +556,7 @@ pub struct EventReport {
     /// Who did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// How many events are missing; how many flows have ended or moved.
+    /// How many events are missing; how many flows have ended or moved; how many connections were refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
 }

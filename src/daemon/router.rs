@@ -22,8 +22,10 @@ use super::endings::Failover;
 use super::event::{Event, Signals};
 use super::history::History;
 use super::hosts::{Heard, Hosts};
+use super::hosts_watch::HostsWatch;
 use super::lan::{LanState, TunState};
 use super::lan_leases::LanLeases;
+use super::offenders::Offenders;
 use super::place::Place;
 use super::places::{self, Surroundings};
 use super::queue_drops::QueueDrops;
@@ -74,6 +76,8 @@ pub(super) struct Router<'h> {
     pub(super) tun: TunState,
     pub(super) kernel_networks: Vec<Ipv4Net>,
     pub(super) hosts: Hosts,
+    pub(super) hosts_watch: HostsWatch,
+    pub(super) offenders: Offenders,
     pub(super) rule_ids: RuleIds,
     /// Where names of hosts come from.
     pub(super) lan_leases: LanLeases,
@@ -142,6 +146,7 @@ impl<'h> Router<'h> {
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let workers = Workers::spawn(engine, queues, Arc::clone(&snapshot), to_daemon)
             .map_err(DaemonError::during("start the workers"))?;
+        workers.accounts().set_limits(config.limits);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let admin_file = AdminFile::open(&config.router.state_dir);
@@ -168,6 +173,8 @@ impl<'h> Router<'h> {
             worker_count: worker_count.get(),
             kernel_networks: Vec::new(),
             hosts: Hosts::default(),
+            hosts_watch: HostsWatch::default(),
+            offenders: Offenders::default(),
             rule_ids: RuleIds::new(&config),
             lan_leases: LanLeases::new(config.lan.leases.clone()),
             reservations: Reservations::new(reservation_file.remembered().to_vec()),
@@ -214,6 +221,8 @@ impl<'h> Router<'h> {
                 Event::Tick => {
                     self.rates.sample(now(), status::sample(self.workers.counters(), &self.uplinks));
                     self.observe_queues().await;
+                    self.look_at_accounts(now());
+                    self.watch_limits(now());
                     let policy = Arc::clone(&self.snapshot.load().policy);
                     self.tell_bulky(&policy);
                     let is_moved = self.assign_isolation(now(), &policy);
@@ -402,6 +411,7 @@ impl<'h> Router<'h> {
                 drop(answer.send(self.status()));
             }
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
+            Request::Hosts(answer) => self.tell_hosts(now(), answer),
             Request::Explain(query, answer) => drop(answer.send(self.explain(&query))),
             Request::Link(order, peer, answer) => drop(answer.send(self.order_link(&order, peer))),
             Request::Reserve(order, peer, answer) => drop(answer.send(self.order_reserve(&order, peer).await)),

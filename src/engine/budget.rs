@@ -7,6 +7,10 @@ const ERRORS: Bound = Bound { a_second: 1_000, at_once: 200 };
 /// Answers to probes a second that a worker gives to the daemon, and how many at once: far more than all lines ask for.
 const PROBE_ANSWERS: Bound = Bound { a_second: 1_000, at_once: 200 };
 
+/// Refusals a second of hosts that are over a limit, and how many at once: a budget of their own, so that a host that scans does
+/// not use up what others are told.
+const REFUSALS: Bound = Bound { a_second: 100, at_once: 20 };
+
 #[derive(Clone, Copy, Debug)]
 struct Bound {
     a_second: u64,
@@ -30,6 +34,11 @@ impl Budget {
     /// For what may be answers to probes.
     pub(super) fn of_probe_answers() -> Self {
         Self::new(PROBE_ANSWERS)
+    }
+
+    /// For what hosts are told that are over a limit.
+    pub(super) fn of_refusals() -> Self {
+        Self::new(REFUSALS)
     }
 
     fn new(bound: Bound) -> Self {

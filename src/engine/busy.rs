@@ -1,6 +1,7 @@
 //! Busy flows: which count as transfers ([`super::transfers`]); into the shortcut and out of it ([`super::shortcut`]), and
 //! their records kept true.
 
+use super::accounts::Account;
 use super::drop_reason::DropReason;
 use super::repeated;
 use super::shortcut::{Shortcuts, Standing, directions, is_plain};
@@ -50,6 +51,7 @@ impl Worker {
         }
         let replies = if out == Direction::Reply { news.out.packets } else { news.back.packets };
         let lifetime = lifetime(record);
+        let account = Account::of(record);
         let body = &mut record.body;
         if replies > 0 {
             body.flags |= FLAG_REPLIED;
@@ -68,6 +70,8 @@ impl Worker {
             counters.isolated_bytes.add(news.out.bytes + news.back.bytes);
         }
         counters.drops.add(DropReason::SendFailed, news.failed);
+        self.ledger.add_out(account, news.out.bytes);
+        self.ledger.add_in(account, news.back.bytes);
         if record.body.protocol == Protocol::Tcp as u8 {
             let is_heard = record.body.tcp.acknowledged(back) != acknowledged;
             repeated::count_carried(counters, record, [news.out.segments, news.back.segments], is_heard);

@@ -66,6 +66,12 @@ drop_reasons! {
     LineLost = "line_lost",
     /// No external port is free; the sender was told (RFC 5508 REQ-8).
     NoPort = "no_port",
+    /// Its host has as many flows as one host may have; it was told (RFC 6888 REQ-5).
+    HostSessions = "host_sessions",
+    /// Its host opens flows faster than one host may; it was told.
+    HostRate = "host_rate",
+    /// Its host has as many external ports as one host may have; it was told (RFC 6888 REQ-4).
+    HostPorts = "host_ports",
     /// The flow table is full.
     TableFull = "table_full",
     /// From the internet to an address or port that nobody has opened.

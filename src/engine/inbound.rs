@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::accounts::Account;
 use super::drop_reason::DropReason;
 use super::forwarding::{Arrival, Behind};
 use super::hop::Hop;
@@ -175,6 +176,7 @@ impl Worker {
         if body.class == Class::Isolated as u8 {
             counters.isolated_bytes.add(bytes);
         }
+        self.ledger.add_in(Account::of(record), bytes);
         self.review_transfer(context.now, id, packets);
         self.review_shortcut(context, id, packets);
         Ok(())

@@ -5,6 +5,7 @@
 //! `outbound` and `inbound` are the two directions, with the same numbered stages. A packet ends in a `Verdict`: sent,
 //! handed to the worker that owns its flow, or dropped under a [`DropReason`] that is counted.
 
+pub mod accounts;
 mod budget;
 mod busy;
 pub mod counters;
@@ -34,6 +35,7 @@ mod transfers;
 mod warm_up;
 pub mod worker;
 
+pub use accounts::{Account, Accounts, HostAccount, HostId, Limit, Limits, Opener, Usage};
 pub use counters::{Counter, UplinkCounters, WorkerCounters};
 pub use drop_reason::DropReason;
 pub use failover::{FailOverPage, FailOverStep};

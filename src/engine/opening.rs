@@ -1,6 +1,9 @@
 //! Stage 4 of both directions: the first packet of a flow. What the policy says of it, the line that it gets, its mapping,
 //! its record.
 
+use std::net::Ipv4Addr;
+
+use super::accounts::{Account, HostId, Opener};
 use super::drop_reason::DropReason;
 use super::forwarding::Entrance;
 use super::outbound::{FlowPacket, owner_of_address};
@@ -16,6 +19,14 @@ use crate::placement::{
 };
 use crate::wire::TcpFlags;
 use crate::wire::ipv4::is_one_host;
+
+/// A new flow of a host's, and what is known of it when its line is sought.
+struct Question {
+    opening: Opening,
+    decision: Decision,
+    host: HostId,
+    opener: Opener,
+}
 
 /// Where a new flow goes, and why.
 struct Place {
@@ -46,10 +57,14 @@ impl Worker {
         if self.table.len() >= self.table.capacity() {
             return Err(DropReason::TableFull);
         }
+        let opener = opener(context.snapshot, key.internal.address);
+        let host = self.accounts.admit(context.now, key.internal.address, opener)?;
+        record.body.host = host.0;
         let opening = Opening { key, dscp: flow.parsed.ip.dscp };
         let (decision, marks) = self.decide(context, &opening);
         let hairpin = owner_of_address(context.snapshot, key.remote.address);
-        let (Place { mapping, reason, site }, entrance) = self.way_out(context, &opening, &decision, hairpin)?;
+        let question = Question { opening, decision, host, opener };
+        let (Place { mapping, reason, site }, entrance) = self.way_out(context, &question, hairpin)?;
         if hairpin.is_none()
             && key.protocol == Protocol::Tcp
             && flow.segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN))
@@ -87,31 +102,35 @@ impl Worker {
     fn way_out(
         &mut self,
         context: Context<'_>,
-        opening: &Opening,
-        decision: &Decision,
+        question: &Question,
         hairpin: Option<UplinkId>,
     ) -> Result<(Place, Entrance), DropReason> {
-        let (snapshot, key) = (context.snapshot, opening.key);
+        let (snapshot, key) = (context.snapshot, question.opening.key);
         let by_port = |mapping| Place { mapping, reason: Reason::Mapping, site: Site::None };
         self.mappings.heed(&snapshot.forwards);
         if snapshot.forwards.is_empty() {
-            return self.place(context, opening, decision).map(|place| (place, Entrance::Mapping));
+            return self.place(context, question).map(|place| (place, Entrance::Mapping));
         }
         let met =
             hairpin.and_then(|line| Some((line, snapshot.forwards.open_at(line, key.protocol, key.remote.port)?)));
         let candidates = match met {
             Some((_, forward)) if !forward.admits(key.internal.address) => return Err(DropReason::Filtered),
             Some((line, _)) => UplinkSet::of(line),
-            None => candidates(&snapshot.uplinks, &decision.tiers),
+            None => candidates(&snapshot.uplinks, &question.decision.tiers),
         };
         if let Some(mapping) = Self::forwarded_mapping(snapshot, &key, candidates) {
             return Ok((by_port(mapping), Entrance::Forward));
         }
         let Some((line, _)) = met else {
-            return self.place(context, opening, decision).map(|place| (place, Entrance::Mapping));
+            return self.place(context, question).map(|place| (place, Entrance::Mapping));
         };
-        let known = self.mappings.find(key.protocol, key.internal, candidates);
-        let mapping = known.or_else(|| self.mappings.open(key.protocol, line, key.internal, candidates));
+        let mapping = match self.mappings.find(key.protocol, key.internal, candidates) {
+            Some(known) => Some(known),
+            None => {
+                self.accounts.admit_port(question.host, question.opener)?;
+                self.mappings.open(key.protocol, line, key.internal, candidates)
+            }
+        };
         mapping.map(|mapping| (by_port(mapping), Entrance::Mapping)).ok_or(DropReason::NoPort)
     }
 
@@ -121,7 +140,8 @@ impl Worker {
     ///
     /// The site comes first for TCP, and for what sticks hard: hosts use a port of TCP for several far ends by chance, and a
     /// socket of UDP on purpose.
-    fn place(&mut self, context: Context<'_>, opening: &Opening, decision: &Decision) -> Result<Place, DropReason> {
+    fn place(&mut self, context: Context<'_>, question: &Question) -> Result<Place, DropReason> {
+        let Question { opening, decision, host, opener } = question;
         let (uplinks, key) = (&context.snapshot.uplinks, opening.key);
         let mut candidates = candidates(uplinks, &decision.tiers);
         let adhesion = Adhesion::of(decision.stickiness, &key);
@@ -139,6 +159,7 @@ impl Worker {
                 None => Place { mapping, reason: Reason::Mapping, site },
             });
         }
+        self.accounts.admit_port(*host, *opener)?;
         if let Some(line) = own
             && let Some(mapping) = self.mappings.open(key.protocol, line, key.internal, first)
         {
@@ -185,6 +206,8 @@ impl Worker {
             let segment = flow.segment.ok_or(DropReason::FragmentDropped)?;
             record.body.tcp = TcpTracker::open(segment, false).ok_or(DropReason::TcpNoConnection)?;
         }
+        let host = self.accounts.admit(context.now, flow.key.internal.address, Opener::Internet)?;
+        record.body.host = host.0;
         // The kernel knows the way to the host; once that answers, so does the record.
         record.body.lan = LanId::TUN.0;
         record.body.uplink = mapping.uplink.0;
@@ -211,19 +234,28 @@ impl Worker {
     /// Adds a flow of a mapping to the table and counts it.
     pub(super) fn add_flow(&mut self, record: FlowV4, mapping: Mapping) -> Result<FlowId, DropReason> {
         let id = self.table.insert(record).ok_or(DropReason::TableFull)?;
+        let account = Account::of(&record);
         if !record.has(FLAG_FORWARDED) {
             self.mappings.add_flow(mapping);
+            self.mappings.hold(mapping, account.host.0);
         }
-        self.count(mapping.uplink, record.body.class);
+        self.count(account);
+        self.ledger.add_opened(account);
         self.counters.flows_created.add(1);
         Ok(id)
     }
 }
 
 /// Whether an address is the router's and nobody else's: what comes from it by an uplink is a lie.
-fn is_only_ours(snapshot: &Snapshot, address: std::net::Ipv4Addr) -> bool {
+fn is_only_ours(snapshot: &Snapshot, address: Ipv4Addr) -> bool {
     let owner = owner_of_address(snapshot, address).and_then(|id| snapshot.uplink(id));
     owner.is_some_and(|uplink| uplink.owner == AddressOwner::Router)
+}
+
+/// Who opens a flow from the LAN side: the router's own address is nobody else's.
+fn opener(snapshot: &Snapshot, source: Ipv4Addr) -> Opener {
+    let is_own = snapshot.lans.iter().flatten().any(|lan| lan.address == source);
+    if is_own { Opener::Router } else { Opener::Host }
 }
 
 /// Whether a first packet may go to the internet at all.

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU16;
 
+use super::accounts::Account;
 use super::drop_reason::DropReason;
 use super::hop::Hop;
 use super::outbox::{Egress, Outbox};
@@ -144,6 +145,7 @@ impl Worker {
         if body.class == Class::Isolated as u8 {
             counters.isolated_bytes.add(bytes);
         }
+        self.ledger.add_out(Account::of(record), bytes);
         self.review_transfer(context.now, id, packets);
         self.review_shortcut(context, id, packets);
         Ok(())
@@ -159,6 +161,12 @@ impl Worker {
         out: &mut Outbox,
     ) {
         let kind = match reason {
+            DropReason::HostSessions | DropReason::HostRate | DropReason::HostPorts => {
+                if self.refusals.spend(context.now) {
+                    self.refuse_host(context, lan, refused, ErrorKind::AdministrativelyProhibited, out);
+                }
+                return;
+            }
             // RFC 5508 REQ-8: no port left: ICMP type 3 code 13.
             DropReason::NoPort | DropReason::TableFull => ErrorKind::AdministrativelyProhibited,
             DropReason::NoUplink => ErrorKind::NetworkUnreachable,

@@ -16,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use super::accounts::{Accounts, Opener};
 use super::shortcut::Shortcuts;
 use super::shortcut::table::ShortcutTable;
 use super::worker::{Parts, Settings, Worker};
@@ -179,11 +180,14 @@ pub fn open_with_addresses(config: &EngineConfig, now: Timestamp) -> Result<(Vec
     let per_worker = config.flows.div_ceil(config.workers.into());
     let region_length = Slab::<FlowV4>::region_length(per_worker);
     let (header, regions) = map_regions(config, region_length, &addresses)?;
+    let memory = |source| EngineError::Memory { flows: config.flows, bytes: Accounts::bytes(), source };
+    let accounts = Arc::new(Accounts::new(config.workers).map_err(memory)?);
     let mut random = ChaCha8Rng::from_seed(config.seed);
     let shared = Shared {
         load: Arc::default(),
         affinity: Arc::new(Affinity::new(hash_key(&mut random))),
         bulky: Arc::new(Bulky::new(hash_key(&mut random))),
+        accounts,
     };
     let mut workers: Vec<Worker> = (0..config.workers)
         .map(WorkerId)
@@ -204,6 +208,7 @@ struct Shared {
     load: Arc<Load>,
     affinity: Arc<Affinity>,
     bulky: Arc<Bulky>,
+    accounts: Arc<Accounts>,
 }
 
 fn hash_key(random: &mut ChaCha8Rng) -> HashKey {
@@ -225,10 +230,12 @@ fn make_worker(
         workers: config.workers,
         settings: config.settings,
         table: FlowTable::new(slab, flow_key),
-        mappings: Mappings::new(slice, config.uplinks.len(), mapping_key, own_random),
+        mappings: Mappings::new(slice, config.uplinks.len(), mapping_key, own_random)
+            .counted_in(shared.accounts.ports()),
         load: Arc::clone(&shared.load),
         affinity: Arc::clone(&shared.affinity),
         bulky: Arc::clone(&shared.bulky),
+        accounts: Arc::clone(&shared.accounts),
         shortcuts: config.shortcut.clone().map(Shortcuts::new),
     })
 }
@@ -364,6 +371,8 @@ impl Worker {
             && (is_forwarded || owner_of_port(mapping.external_port, self.workers) == self.id)
             && self.table.find(&key).is_none();
         if is_ours && (is_forwarded || self.mappings.restore(mapping, key.internal)) {
+            // Numbers of hosts are of one run. What it has, it may have.
+            record.body.host = self.accounts.admit(now, key.internal.address, Opener::Router).unwrap_or_default().0;
             // A full table leaves the rest behind; the flow's next packet is then its first.
             if let Ok(id) = self.add_flow(record, mapping)
                 && is_sticky

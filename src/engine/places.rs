@@ -12,5 +12,6 @@ impl Worker {
         self.mappings.make_room(uplink.index() + 1);
         self.mappings.set_bounds(uplink, bounds);
         self.counters.uplink(uplink).reset();
+        self.accounts.forget_line_of(&self.ledger, uplink);
     }
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accounts::{Account, Accounts, Ledger};
 use super::budget::Budget;
 use super::counters::WorkerCounters;
 use super::drop_reason::DropReason;
@@ -94,7 +95,10 @@ pub struct Worker {
     pub(super) affinity: Arc<Affinity>,
     pub(super) bulky: Arc<Bulky>,
     pub(super) counters: Arc<WorkerCounters>,
+    pub(super) accounts: Arc<Accounts>,
+    pub(super) ledger: Ledger,
     pub(super) errors: Budget,
+    pub(super) refusals: Budget,
     pub(super) probe_answers: Budget,
     pub(super) shortcuts: Option<Shortcuts>,
     pub(super) transfers: Transfers,
@@ -157,6 +161,7 @@ pub(super) struct Parts {
     pub(super) load: Arc<Load>,
     pub(super) affinity: Arc<Affinity>,
     pub(super) bulky: Arc<Bulky>,
+    pub(super) accounts: Arc<Accounts>,
     pub(super) shortcuts: Option<Shortcuts>,
 }
 
@@ -172,7 +177,10 @@ impl Worker {
             affinity: parts.affinity,
             bulky: parts.bulky,
             counters: Arc::default(),
+            ledger: parts.accounts.ledger(parts.id),
+            accounts: parts.accounts,
             errors: Budget::of_errors(),
+            refusals: Budget::of_refusals(),
             probe_answers: Budget::of_probe_answers(),
             shortcuts: parts.shortcuts,
             transfers: Transfers::default(),
@@ -395,21 +403,33 @@ impl Worker {
         }
     }
 
-    /// Counts a flow of an uplink.
-    pub(super) fn count(&self, uplink: UplinkId, class: u8) {
+    /// The accounts of all hosts, to be read and limited by others while the worker runs.
+    #[must_use]
+    pub fn accounts(&self) -> Arc<Accounts> {
+        Arc::clone(&self.accounts)
+    }
+
+    /// Counts a flow of an uplink and a host.
+    pub(super) fn count(&self, account: Account) {
+        let Account { host, uplink, .. } = account;
+        self.accounts.begin_session(host);
+        self.ledger.add_flow(account);
         self.load.add(uplink);
         let counters = self.counters.uplink(uplink);
         counters.flows.add(1);
-        counters.isolated_flows.add((class == Class::Isolated as u8).into());
+        counters.isolated_flows.add((account.class == Class::Isolated).into());
         self.counters.flows.add(1);
     }
 
-    /// Counts that an uplink has a flow less.
-    pub(super) fn uncount(&self, uplink: UplinkId, class: u8) {
+    /// Counts that an uplink and a host have a flow less.
+    pub(super) fn uncount(&self, account: Account) {
+        let Account { host, uplink, .. } = account;
+        self.ledger.remove_flow(account);
+        self.accounts.end_session(host);
         self.load.remove(uplink);
         let counters = self.counters.uplink(uplink);
         counters.flows.subtract(1);
-        counters.isolated_flows.subtract((class == Class::Isolated as u8).into());
+        counters.isolated_flows.subtract((account.class == Class::Isolated).into());
         self.counters.flows.subtract(1);
     }
 
@@ -432,7 +452,7 @@ impl Worker {
             self.mappings.remove_flow(now, mapping, ending);
         }
         if record.body.tcp.state() != TcpState::Aborted {
-            self.uncount(UplinkId(record.body.uplink), record.body.class);
+            self.uncount(Account::of(&record));
         }
     }
 

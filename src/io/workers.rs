@@ -19,7 +19,7 @@ use super::ports::Port;
 use super::tun_port::TunPort;
 use super::worker_thread::{End, WorkerThread};
 use crate::engine::outbox::Ingress;
-use crate::engine::{FailOverPage, FailOverStep, FlowFilter, FlowListing, Worker, WorkerCounters};
+use crate::engine::{Accounts, FailOverPage, FailOverStep, FlowFilter, FlowListing, Worker, WorkerCounters};
 use crate::flow::{FlowKey, Timestamp};
 use crate::nat::ports::PortBounds;
 use crate::placement::{Affinity, Bulky, Finding, LanId, Load, Snapshot, UplinkId, WorkerId};
@@ -74,6 +74,7 @@ pub struct Workers {
     commands: Vec<Sender<Command>>,
     mailboxes: Arc<[Mailbox]>,
     counters: Vec<Arc<WorkerCounters>>,
+    accounts: Arc<Accounts>,
     load: Arc<Load>,
     bulky: Option<Arc<Bulky>>,
     affinity: Option<Arc<Affinity>>,
@@ -93,6 +94,9 @@ impl Workers {
         snapshot: Arc<ArcSwap<Snapshot>>,
         to_daemon: mpsc::Sender<(UplinkId, PacketBuffer)>,
     ) -> io::Result<Self> {
+        let Some(accounts) = workers.first().map(Worker::accounts) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "there must be a worker"));
+        };
         let in_order = workers.iter().enumerate().all(|(index, worker)| worker.id().index() == index);
         if workers.len() != tun.len() || workers.len() > MOST_WORKERS || !in_order {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "workers and TUN queues do not match"));
@@ -103,8 +107,17 @@ impl Workers {
         let (failed, failure) = watch::channel(None);
         let failed = Arc::new(failed);
         let load = workers.first().map(Worker::load).unwrap_or_default();
-        let mut running =
-            Self { threads: Vec::new(), commands: Vec::new(), mailboxes, counters, load, bulky, affinity, failure };
+        let mut running = Self {
+            threads: Vec::new(),
+            commands: Vec::new(),
+            mailboxes,
+            counters,
+            accounts,
+            load,
+            bulky,
+            affinity,
+            failure,
+        };
         for (worker, queue) in workers.into_iter().zip(tun) {
             let (commands, inbox) = unbounded();
             let (id, mailboxes) = (worker.id(), Arc::clone(&running.mailboxes));
@@ -144,6 +157,12 @@ impl Workers {
     #[must_use]
     pub fn counters(&self) -> &[Arc<WorkerCounters>] {
         &self.counters
+    }
+
+    /// The hosts' accounts, which all workers share.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
     /// What all flows ask of each line.

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 
+use super::holders::{Holder, PortsHeld};
 use super::ports::{PortBounds, PortSlice, TakenPorts};
 use crate::flow::hash::HashKey;
 use crate::flow::index::SlotIndex;
@@ -47,17 +48,27 @@ struct Slot {
     flows: u32,
     /// When a rest ends; meaningless while flows live.
     rests_until: Tick,
-    is_taken: bool,
+    /// Whom the port is counted for: [`NOBODY`] until its first flow, [`UNTAKEN`] in a slot that is free.
+    holder: Holder,
+}
+
+const UNTAKEN: Holder = Holder::MAX;
+const NOBODY: Holder = Holder::MAX - 1;
+
+impl Slot {
+    const fn is_taken(&self) -> bool {
+        self.holder != UNTAKEN
+    }
 }
 
 const FREE: Slot = Slot {
     internal: EndpointV4 { address: Ipv4Addr::UNSPECIFIED, port: 0 },
     flows: 0,
     rests_until: Tick::ZERO,
-    is_taken: false,
+    holder: UNTAKEN,
 };
 
-const _: () = assert!(size_of::<Slot>() <= 20, "an uplink has 196,608 of them");
+const _: () = assert!(size_of::<Slot>() <= 16, "an uplink has 196,608 of them");
 
 /// How a mapping's last flow ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +93,7 @@ pub struct Mappings {
     hash: HashKey,
     random: ChaCha8Rng,
     hand: usize,
+    held: Arc<PortsHeld>,
 }
 
 impl Mappings {
@@ -92,7 +104,14 @@ impl Mappings {
         let slots = vec![FREE; tables * slice.slots()];
         let by_internal = SlotIndex::with_capacity(slots.len());
         let taken = (0..tables).map(|_| TakenPorts::new(slice)).collect();
-        Self { slice, slots, taken, by_internal, forwards: Arc::default(), hash, random, hand: 0 }
+        let (forwards, held) = (Arc::default(), Arc::default());
+        Self { slice, slots, taken, by_internal, forwards, hash, random, hand: 0, held }
+    }
+
+    /// From now on, ports that [`Self::hold`] names a holder for are counted in `held`.
+    #[must_use]
+    pub fn counted_in(self, held: Arc<PortsHeld>) -> Self {
+        Self { held, ..self }
     }
 
     /// Makes room for `uplinks` uplinks, where there is less; what is there stays. Takes memory, and time in proportion to it.
@@ -103,7 +122,7 @@ impl Mappings {
         }
         let slots = tables * self.slice.slots();
         let mut by_internal = SlotIndex::with_capacity(slots);
-        for (number, slot) in (0..).zip(&self.slots).filter(|(_, slot)| slot.is_taken) {
+        for (number, slot) in (0..).zip(&self.slots).filter(|(_, slot)| slot.is_taken()) {
             let Some(Mapping { protocol, uplink, .. }) = self.mapping(number as usize) else { continue };
             // Of several mappings that a host has on an uplink, new flows use one.
             if self.find_number(protocol, slot.internal, UplinkSet::of(uplink)) == Some(number) {
@@ -123,7 +142,7 @@ impl Mappings {
             let Some(taken) = self.taken.get_mut(table) else { return };
             *taken = TakenPorts::within(self.slice, bounds);
             let slots = &self.slots[table * self.slice.slots()..][..self.slice.slots()];
-            let live = slots.iter().enumerate().filter(|(_, slot)| slot.is_taken);
+            let live = slots.iter().enumerate().filter(|(_, slot)| slot.is_taken());
             live.for_each(|(slot, _)| taken.take(slot));
         }
     }
@@ -210,7 +229,7 @@ impl Mappings {
     pub fn restore(&mut self, mapping: Mapping, internal: EndpointV4) -> bool {
         let Some(number) = self.slot_number(mapping) else { return false };
         let slot = &self.slots[number];
-        if slot.is_taken {
+        if slot.is_taken() {
             return slot.internal == internal;
         }
         self.taken[number / self.slice.slots()].take(number % self.slice.slots());
@@ -222,7 +241,7 @@ impl Mappings {
         while let Some(older) = self.find_number(protocol, internal, superseded) {
             self.forget_internal(older as usize);
         }
-        self.slots[number] = Slot { internal, is_taken: true, ..FREE };
+        self.slots[number] = Slot { internal, holder: NOBODY, ..FREE };
         #[expect(clippy::cast_possible_truncation, reason = "32 uplinks have 6,291,456 slots")]
         let number = number as u32;
         let is_indexed = self.by_internal.insert(self.hash_of(protocol, internal), number);
@@ -256,6 +275,16 @@ impl Mappings {
         }
     }
 
+    /// Counts the mapping's port for `holder` until it is free again, if it is counted for nobody yet.
+    pub fn hold(&mut self, mapping: Mapping, holder: Holder) {
+        let Some(number) = self.slot_number(mapping) else { return };
+        let slot = &mut self.slots[number];
+        if slot.holder == NOBODY && holder < NOBODY {
+            slot.holder = holder;
+            self.held.add(holder);
+        }
+    }
+
     /// Counts the end of a flow of the mapping. After the last the port rests, or is free at once.
     pub fn remove_flow(&mut self, now: Timestamp, mapping: Mapping, ending: Ending) {
         let Some(number) = self.slot_number(mapping) else { return };
@@ -271,6 +300,8 @@ impl Mappings {
 
     fn free(&mut self, number: usize) {
         self.forget_internal(number);
+        // Of no holder's number, nothing is counted.
+        self.held.take_away(self.slots[number].holder);
         self.slots[number] = FREE;
         self.taken[number / self.slice.slots()].free(number % self.slice.slots());
     }
@@ -282,7 +313,7 @@ impl Mappings {
             let number = self.hand;
             self.hand = if number + 1 >= self.slots.len() { 0 } else { number + 1 };
             let slot = &self.slots[number];
-            if slot.is_taken && slot.flows == 0 && slot.rests_until <= now {
+            if slot.is_taken() && slot.flows == 0 && slot.rests_until <= now {
                 self.free(number);
             }
         }
@@ -382,6 +413,27 @@ mod tests {
         let second = mappings.open(Protocol::Udp, DSL2, host(20, 4000), isolated).unwrap();
         assert_eq!(mappings.find(Protocol::Udp, host(20, 4000), bulk), Some(first));
         assert_eq!(mappings.find(Protocol::Udp, host(20, 4000), isolated), Some(second));
+    }
+
+    #[test]
+    fn ports_are_counted_for_their_holders_until_they_are_free() {
+        let held = Arc::new(PortsHeld::new(8));
+        let mut mappings = mappings().counted_in(Arc::clone(&held));
+        let start = Timestamp::from_millis(1_000);
+        let of_a = mappings.open(Protocol::Udp, DSL1, host(20, 4_000), UplinkSet::ALL).unwrap();
+        let of_b = mappings.open(Protocol::Tcp, DSL2, host(21, 4_000), UplinkSet::ALL).unwrap();
+        for (mapping, holder) in [(of_a, 3), (of_a, 3), (of_b, 5)] {
+            mappings.add_flow(mapping);
+            mappings.hold(mapping, holder);
+        }
+        assert_eq!((held.of(3), held.of(5), held.of(4)), (1, 1, 0));
+        mappings.remove_flow(start, of_b, Ending::Seen);
+        mappings.remove_flow(start, of_a, Ending::Silent);
+        mappings.remove_flow(start, of_a, Ending::Silent);
+        assert_eq!((held.of(3), held.of(5)), (1, 0), "a port that rests is still its host's");
+        let round = mappings.round();
+        mappings.sweep(start + REST, round);
+        assert_eq!(held.of(3), 0);
     }
 
     #[test]

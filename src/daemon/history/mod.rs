@@ -64,6 +64,8 @@ pub(super) enum Kind {
     UplinkBack,
     /// The flows of a line have ended, for it was lost or drained.
     FlowsEnded,
+    /// A host wants more than one host may have.
+    HostLimited,
     /// A line by PPPoE has lost its session, or gets none.
     SessionFailed,
     /// Somebody wants a line up or down.
@@ -116,6 +118,7 @@ impl Kind {
             Self::NoUplink => "no-uplink",
             Self::UplinkBack => "uplink-back",
             Self::FlowsEnded => "flows-ended",
+            Self::HostLimited => "host-limited",
             Self::SessionFailed => "session-failed",
             Self::LinkOrdered => "link-ordered",
             Self::LineReserved => "line-reserved",

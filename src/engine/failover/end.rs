@@ -1,5 +1,6 @@
 //! Ending a line's flows, a page at a time.
 
+use super::super::accounts::Account;
 use super::super::outbox::Outbox;
 use super::super::worker::{Context, Worker, mapping_of};
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_SHORTCUT, Tick};
@@ -168,7 +169,7 @@ impl Worker {
         // What is left is no flow any more.
         self.end_transfer(id);
         self.leave_site(context.now, id);
-        self.uncount(UplinkId(record.body.uplink), record.body.class);
+        self.uncount(Account::of(&record));
         self.send_resets(context, &record, numbers, out);
     }
 
@@ -191,14 +192,16 @@ impl Worker {
         self.end_transfer(id);
         let record = self.table.record_mut(id);
         let Some(from) = mapping_of(record) else { return };
-        let class = record.body.class;
+        let before = Account::of(record);
         record.body.uplink = to.uplink.0;
         record.body.external_port = to.external_port;
         record.body.reason = reason as u8;
+        let after = Account::of(record);
         self.mappings.remove_flow(now, from, Ending::Silent);
         self.mappings.add_flow(to);
-        self.uncount(from.uplink, class);
-        self.count(to.uplink, class);
+        self.mappings.hold(to, after.host.0);
+        self.uncount(before);
+        self.count(after);
         self.lead_site(id);
     }
 

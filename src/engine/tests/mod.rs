@@ -1,5 +1,6 @@
 //! Scenarios: what hosts on both sides see, with simulated time.
 
+mod accounts;
 mod bulky;
 mod failover;
 mod forwards;

@@ -136,6 +136,8 @@ fn potato_configuration(directory: &Path, options: &PotatoOptions, capture: &str
         "[router]\nstate_dir = \"{directory}/state\"\nrun_dir = \"{directory}/run\"\nworkers = {workers}\nshortcut = {shortcut}\n\n\
          [lan]\ninterface = \"lan0\"\ncapture = \"{capture}\"\ntun = \"potato0\"\n"
     );
+    // A few hosts make the traffic of many.
+    text += "\n[limits]\nsessions = \"none\"\nnew_per_second = \"none\"\nports = \"none\"\n";
     for i in 1..=UPLINKS {
         text += &format!(
             "\n[[uplink]]\nname = \"line{i}\"\ninterface = \"wan{i}\"\nkind = \"static\"\n\
