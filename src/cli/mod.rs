@@ -14,9 +14,10 @@ mod reload;
 mod status;
 mod table;
 mod units;
+mod why;
 
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, ConfigError};
-use crate::daemon::report::{EventsQuery, FlowsQuery, LinkOrder, LinkState};
+use crate::daemon::report::{EventsQuery, FlowsQuery, LinkOrder, LinkState, WhyQuery};
 use crate::daemon::{self, DaemonError, LogFormat};
 use crate::demo::{self, DemoError};
 use crate::host::HostError;
@@ -100,6 +101,25 @@ enum Command {
         json: bool,
         #[command(flatten)]
         filter: Filter,
+    },
+    /// Say why a connection has the uplink that it has
+    ///
+    /// Shows the rule, the class, and what the uplinks were compared by when it began, while that is remembered.
+    #[command(
+        after_help = "Examples:\n  potato why 192.168.10.20:40000\n  potato why 192.168.10.20:40000 203.0.113.9:443/tcp"
+    )]
+    Why {
+        /// The LAN host and its port, as `potato flows` shows them
+        #[arg(value_name = "HOST")]
+        host: SocketAddrV4,
+        /// The far end, with its protocol or without; any if left out
+        #[arg(value_name = "REMOTE", value_parser = why::remote)]
+        remote: Option<(SocketAddrV4, Option<String>)>,
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
     },
     /// Show what has happened to the lines, and who has ordered what
     ///
@@ -235,6 +255,8 @@ enum CommandError {
     Client(#[from] client::ClientError),
     #[error(transparent)]
     Demo(#[from] DemoError),
+    #[error("the router has no flow of {0}; `potato flows` lists those that there are")]
+    NoSuchFlow(SocketAddrV4),
     #[error("cannot start: {0}")]
     Runtime(io::Error),
     #[error("cannot write JSON: {0}")]
@@ -282,6 +304,10 @@ fn run(command: Command) -> Result<(), CommandError> {
             let Filter { host, uplink, protocol, limit } = filter;
             let query = FlowsQuery { host, uplink, protocol, limit: Some(limit) };
             flows::run(&place.run_dir()?, Format::of(json), &query)
+        }
+        Command::Why { host, remote, place, json } => {
+            let (remote, protocol) = remote.map_or((None, None), |(remote, protocol)| (Some(remote), protocol));
+            why::run(&place.run_dir()?, Format::of(json), &WhyQuery { host, remote, protocol })
         }
         Command::Events { place, json, follow, since } => {
             events::run(&place.run_dir()?, Format::of(json), EventsQuery { since, follow })

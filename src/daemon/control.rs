@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use super::history::{History, Start};
 use super::report::{
     ErrorReport, EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, LinkOrder, LinkReport, ReloadReport,
-    StatusReport,
+    StatusReport, WhyQuery,
 };
 
 /// Questions that may wait for the loop; whoever asks more waits too.
@@ -40,6 +40,8 @@ pub(super) enum Request {
     Status(oneshot::Sender<StatusReport>),
     /// Which flows are there? The error says what is wrong with the question.
     Flows(FlowsQuery, oneshot::Sender<Result<FlowsReport, String>>),
+    /// Why have these flows their uplinks? The error says what is wrong with the question.
+    Why(WhyQuery, oneshot::Sender<Result<FlowsReport, String>>),
     /// Take an uplink down, or put it back. The error says what is wrong with the order.
     Link(LinkOrder, Peer, oneshot::Sender<Result<LinkReport, String>>),
     /// Read the configuration again and apply it. The error says what is wrong with it.
@@ -128,10 +130,11 @@ fn routes(requests: mpsc::Sender<Request>, history: History) -> Router {
         .merge(events)
         .route("/v1/status", get(status))
         .route("/v1/flows", get(flows))
+        .route("/v1/why", get(why))
         .route("/v1/link", post(link))
         .route("/v1/reload", post(reload))
         .fallback(async || {
-            let paths = "no such path; there are /v1/status, /v1/flows, /v1/events, /v1/link and /v1/reload";
+            let paths = "no such path; there are /v1/status, /v1/flows, /v1/why, /v1/events, /v1/link and /v1/reload";
             refused(StatusCode::NOT_FOUND, paths)
         })
         .method_not_allowed_fallback(async || {
@@ -159,6 +162,21 @@ async fn flows(
         Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
     };
     match ask(&requests, |answer| Request::Flows(query, answer)).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
+        None => stopping(),
+    }
+}
+
+async fn why(
+    State(requests): State<mpsc::Sender<Request>>,
+    query: Result<Query<WhyQuery>, QueryRejection>,
+) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    };
+    match ask(&requests, |answer| Request::Why(query, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
         Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
         None => stopping(),
@@ -301,6 +319,9 @@ mod tests {
                     queries.push(query);
                     drop(answer.send(Err("no such uplink".to_owned())));
                 }
+                Request::Why(query, answer) => {
+                    drop(answer.send(Err(format!("{} has no such flow", query.host))));
+                }
                 Request::Reload(_, answer) => drop(answer.send(Err("potato.toml:7:1: no such key".to_owned()))),
                 Request::Link(order, peer, answer) => {
                     let uid = crate::sys::process::effective_user();
@@ -321,7 +342,7 @@ mod tests {
         let history = History::start(directory.path());
         let control = Control::open(&socket, history.clone()).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
-        let answered = tokio::spawn(answer(control, 4));
+        let answered = tokio::spawn(answer(control, 5));
 
         let (status, body) = exchange(&socket, "POST /v1/link", r#"{"uplink":"dsl1","state":"down"}"#).await;
         assert_eq!(status, "HTTP/1.1 200 OK", "{body}");
@@ -362,6 +383,8 @@ mod tests {
             ("/v1/flows?host=nobody", "HTTP/1.1 400 Bad Request", "host"),
             ("/v1/events?since=yesterday", "HTTP/1.1 400 Bad Request", "since"),
             ("/v1/flows?colour=red", "HTTP/1.1 400 Bad Request", "colour"),
+            ("/v1/why?host=192.168.10.20", "HTTP/1.1 400 Bad Request", "host"),
+            ("/v1/why?host=192.168.10.20:40000", "HTTP/1.1 400 Bad Request", "192.168.10.20:40000 has no such flow"),
             ("/v1/flows?uplink=x&limit=5", "HTTP/1.1 400 Bad Request", "no such uplink"),
         ] {
             let (line, body) = get(&socket, path).await;

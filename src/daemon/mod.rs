@@ -21,6 +21,7 @@ mod history;
 mod hosts;
 mod interfaces;
 mod lan;
+mod learning;
 mod lease_file;
 mod link;
 mod log;

@@ -27,11 +27,11 @@ use super::place::Place;
 use super::places::{self, Surroundings};
 use super::queue_drops::QueueDrops;
 use super::rates::Rates;
-use super::report::{FlowsQuery, FlowsReport, StatusReport};
+use super::report::{FlowsQuery, FlowsReport, StatusReport, WhyQuery};
 use super::uplink::UplinkState;
 use super::{DaemonError, control_socket, engine, status};
 use crate::config::Config;
-use crate::engine::FlowAddresses;
+use crate::engine::{FlowAddresses, FlowFilter};
 use crate::flow::Timestamp;
 use crate::host::{Host, HostEvent, HostEvents};
 use crate::io::{self, Shortcut, WorkerFailure, Workers};
@@ -52,6 +52,8 @@ const REFRESH_DELAY: Duration = Duration::from_millis(100);
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// How often the counters are looked at for rates.
 const TICK: Duration = Duration::from_secs(1);
+/// Flows that one question about a choice is answered for.
+const MOST_EXPLAINED: usize = 20;
 /// Flows are listed page by page; an answer that takes longer than this is not given.
 const LONGEST_LISTING: Duration = Duration::from_secs(5);
 
@@ -84,6 +86,8 @@ pub(super) struct Router<'h> {
     pub(super) addresses: FlowAddresses,
     snapshot: Arc<ArcSwap<Snapshot>>,
     rates: Rates,
+    /// When lines were last looked at for what they can do.
+    pub(super) learnt_at: Timestamp,
     queue_drops: QueueDrops,
     started: Timestamp,
     events: HostEvents,
@@ -165,6 +169,7 @@ impl<'h> Router<'h> {
             addresses,
             snapshot,
             rates: Rates::default(),
+            learnt_at: Timestamp::default(),
             queue_drops: QueueDrops::default(),
             started: now(),
             events: host.watch().await?,
@@ -193,6 +198,7 @@ impl<'h> Router<'h> {
                 Event::Timeout => self.handle_timeout().await?,
                 Event::Tick => {
                     self.rates.sample(now(), status::sample(self.workers.counters(), &self.uplinks));
+                    self.learn_usual(now());
                     self.observe_queues().await;
                 }
             }
@@ -217,12 +223,14 @@ impl<'h> Router<'h> {
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         let lines = self.uplinks.iter().filter_map(|uplink| uplink.line.poll_timeout());
-        lines.chain(self.refresh_at).chain(self.retry_at).chain(self.failover.poll_timeout()).min()
+        let own = [self.refresh_at, self.retry_at, self.failover.poll_timeout(), self.learning_due()];
+        lines.chain(own.into_iter().flatten()).min()
     }
 
     async fn handle_timeout(&mut self) -> Result<(), DaemonError> {
         let now = now();
         self.observe_traffic(now);
+        self.learn(now);
         for uplink in &mut self.uplinks {
             uplink.line.handle_timeout(now);
         }
@@ -336,6 +344,7 @@ impl<'h> Router<'h> {
             uplink.update_line(now);
         }
         self.assign_duties(now);
+        self.publish_knowledge();
         let current = self.snapshot.load();
         let mut new = Snapshot {
             generation: current.generation,
@@ -366,6 +375,7 @@ impl<'h> Router<'h> {
                 drop(answer.send(self.status()));
             }
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
+            Request::Why(query, answer) => drop(answer.send(self.why(&query).await)),
             Request::Link(order, peer, answer) => drop(answer.send(self.order_link(&order, peer))),
             Request::Reload(peer, answer) => drop(answer.send(self.reload(&peer.to_string()).await)),
         }
@@ -393,7 +403,7 @@ impl<'h> Router<'h> {
                 .uplinks
                 .iter()
                 .filter_map(|uplink| places::named(&self.uplinks, &uplink.name))
-                .map(|uplink| status::uplink(uplink, counters, &self.rates, &self.queue_drops, now))
+                .map(|uplink| status::uplink(uplink, &self.workers, &self.rates, &self.queue_drops, now))
                 .collect(),
             engine: status::engine(counters, &self.lans, &self.queue_drops),
         }
@@ -401,9 +411,17 @@ impl<'h> Router<'h> {
 
     async fn flows(&self, query: &FlowsQuery) -> Result<FlowsReport, String> {
         let (filter, limit) = status::filter(query, &self.uplinks)?;
+        self.list(filter, limit).await
+    }
+
+    async fn why(&self, query: &WhyQuery) -> Result<FlowsReport, String> {
+        self.list(status::flow_meant(query)?, MOST_EXPLAINED).await
+    }
+
+    async fn list(&self, filter: FlowFilter, limit: usize) -> Result<FlowsReport, String> {
         let listing = self.workers.list_flows(filter, limit + 1);
         match tokio::time::timeout(LONGEST_LISTING, listing).await {
-            Ok(found) => Ok(status::flows(found, limit, &self.uplinks)),
+            Ok(found) => Ok(status::flows(found, limit, &self.uplinks, &self.snapshot.load().policy)),
             Err(_) => Err("the workers are too busy to list so many flows; ask for fewer with limit".to_owned()),
         }
     }

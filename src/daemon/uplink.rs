@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 use super::departure::Departure;
 use super::health::capacity;
 use super::history::{History, Kind, Record};
+use super::learning::Learned;
 use super::lease_file::LeaseFile;
 use super::notable;
 use super::place::Place;
@@ -78,6 +79,8 @@ pub(super) struct UplinkState {
     pub(super) duty: Duty,
     /// What was last told of that.
     pub(super) duty_told: Duty,
+    /// What it has taught of itself.
+    pub(super) learned: Learned,
     /// Where an address from DHCP is remembered.
     lease_file: Option<LeaseFile>,
     history: History,
@@ -129,6 +132,7 @@ impl UplinkState {
             ordered_by: None,
             duty: Duty::Serves,
             duty_told: Duty::Serves,
+            learned: Learned::default(),
             lease_file,
             history,
         }

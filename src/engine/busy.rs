@@ -3,7 +3,7 @@
 
 use super::drop_reason::DropReason;
 use super::shortcut::{Shortcuts, Standing, directions, is_plain};
-use super::transfers::Transfers;
+use super::transfers::{Look, SETTLED_LOOKS, Transfers};
 use super::worker::{Context, Worker, lifetime};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_REPLIED, FLAG_SHORTCUT, FLAG_TRANSFER, Tick};
@@ -81,10 +81,10 @@ impl Worker {
         }
     }
 
-    /// Catches up with every flow in the shortcut, when that is due.
-    pub(super) fn visit_shortcuts(&mut self, now: Timestamp) {
+    /// Catches up with every flow in the shortcut, when that is due. Says whether it was.
+    pub(super) fn visit_shortcuts(&mut self, now: Timestamp) -> bool {
         let Some(flows) = self.shortcuts.as_mut().and_then(|all| all.start_visit(now).then(|| all.flows())) else {
-            return;
+            return false;
         };
         for id in flows {
             self.catch_up(id);
@@ -94,6 +94,7 @@ impl Worker {
                 Some(Standing::Unchanged) | None => {}
             }
         }
+        true
     }
 
     /// Takes all flows out of the shortcut and brings their records up to date: to be called before the worker ends.
@@ -127,37 +128,56 @@ impl Worker {
 
     pub(super) fn begin_transfer(&mut self, now: Timestamp, id: FlowId) {
         let body = &mut self.table.record_mut(id).body;
-        if self.transfers.add(now, id, body.out_bytes + body.in_bytes) {
+        if self.transfers.add(Look::first(now, id, body)) {
             body.flags |= FLAG_TRANSFER;
+            body.looks = 0;
             self.load.begin_transfer(UplinkId(body.uplink));
         }
     }
 
-    /// The flow counts as a transfer no more; nothing happens if it did not.
+    /// The flow counts as a transfer no more; nothing happens if it did not. What it moved is taken back when its look is due.
     pub(super) fn end_transfer(&mut self, id: FlowId) {
         let record = self.table.record_mut(id);
         if record.has(FLAG_TRANSFER) {
             record.body.flags &= !FLAG_TRANSFER;
-            self.load.end_transfer(UplinkId(record.body.uplink), false);
+            let is_settled = record.body.looks >= SETTLED_LOOKS;
+            self.load.end_transfer(UplinkId(record.body.uplink), is_settled);
         }
     }
 
     /// Looks at the transfers that are due.
     pub(super) fn review_transfers(&mut self, now: Timestamp) {
         while let Some(look) = self.transfers.next_due(now) {
-            // A free record has no flags. One that is another flow's by now is looked at a time too many.
-            if !self.table.record(look.id).has(FLAG_TRANSFER) {
-                continue;
-            }
-            if self.table.record(look.id).has(FLAG_SHORTCUT) {
-                self.catch_up(look.id);
-            }
-            let body = &self.table.record(look.id).body;
-            let bytes = body.out_bytes + body.in_bytes;
-            if !look.has_moved(bytes) || !self.transfers.add(now, look.id, bytes) {
-                self.end_transfer(look.id);
+            let next = self.next_look(now, &look);
+            let rates = next.map(|next| next.rates).unwrap_or_default();
+            if rates != look.rates {
+                self.load.measure_settled(look.uplink, look.rates, rates);
             }
         }
+    }
+
+    /// Looks at a transfer again; `None`: it is one no more.
+    fn next_look(&mut self, now: Timestamp, look: &Look) -> Option<Look> {
+        // A free record has no flags.
+        let is_the_same = |record: &FlowV4| {
+            record.has(FLAG_TRANSFER) && record.body.looks == look.number && record.body.uplink == look.uplink.0
+        };
+        if !is_the_same(self.table.record(look.id)) {
+            return None;
+        }
+        if self.table.record(look.id).has(FLAG_SHORTCUT) {
+            self.catch_up(look.id);
+        }
+        let Some(next) = look.next(now, &self.table.record(look.id).body).filter(|next| self.transfers.add(*next))
+        else {
+            self.end_transfer(look.id);
+            return None;
+        };
+        self.table.record_mut(look.id).body.looks = next.number;
+        if next.number == SETTLED_LOOKS {
+            self.load.settle_transfer(look.uplink);
+        }
+        Some(next)
     }
 }
 

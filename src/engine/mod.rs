@@ -8,6 +8,7 @@
 mod budget;
 mod busy;
 pub mod counters;
+mod decisions;
 pub mod drop_reason;
 mod failover;
 mod forget;
@@ -19,6 +20,7 @@ mod moves;
 mod opening;
 mod outbound;
 pub mod outbox;
+mod pace;
 mod parse;
 pub mod persist;
 mod places;

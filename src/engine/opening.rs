@@ -9,7 +9,7 @@ use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, Tick};
 use crate::flow::tcp::TcpTracker;
 use crate::flow::{FlowId, FlowV4, Protocol, Timestamp};
 use crate::nat::Mapping;
-use crate::placement::{Decision, Demand, LanId, Opening, Snapshot, Tiers, UplinkSet, candidates, choose};
+use crate::placement::{Decision, Demand, LanId, Opening, Reason, Snapshot, Tiers, UplinkSet, candidates, choose};
 use crate::wire::TcpFlags;
 use crate::wire::ipv4::is_one_host;
 
@@ -28,7 +28,7 @@ impl Worker {
         }
         let opening = Opening { key, dscp: flow.parsed.ip.dscp };
         let decision = context.snapshot.policy.decide(&opening);
-        let mapping = self.mapping_for(context.snapshot, &opening, &decision)?;
+        let (mapping, reason) = self.mapping_for(context.snapshot, &opening, &decision)?;
         if key.protocol == Protocol::Tcp && flow.segment.is_some_and(|segment| segment.flags.contains(TcpFlags::SYN)) {
             self.counters.uplink(mapping.uplink).connections_tried.add(1);
         }
@@ -37,6 +37,7 @@ impl Worker {
         record.body.created = Tick::at(context.now);
         record.body.rule = decision.rule.unwrap_or_default().0;
         record.body.class = decision.class as u8;
+        record.body.reason = reason as u8;
         record.body.dscp = opening.dscp;
         if owner_of_address(context.snapshot, key.remote.address).is_some() {
             record.body.flags |= FLAG_HAIRPIN;
@@ -45,22 +46,23 @@ impl Worker {
     }
 
     /// The mapping of the host's endpoint (RFC 4787 REQ-1), if its uplink is one of those that are for this flow; else a new
-    /// one on the uplink that placement chooses, or on another that still has ports.
+    /// one on the uplink that placement chooses, or on another that still has ports. And why it is that one.
     fn mapping_for(
         &mut self,
         snapshot: &Snapshot,
         opening: &Opening,
         decision: &Decision,
-    ) -> Result<Mapping, DropReason> {
-        let (uplinks, key) = (&snapshot.uplinks, opening.key);
+    ) -> Result<(Mapping, Reason), DropReason> {
+        let (uplinks, key, demand) = (&snapshot.uplinks, opening.key, Demand::of(&opening.key));
         let mut candidates = candidates(uplinks, &decision.tiers);
         if let Some(mapping) = self.mappings.find(key.protocol, key.internal, candidates) {
-            return Ok(mapping);
+            return Ok((mapping, Reason::Mapping));
         }
         let mut reason = DropReason::NoUplink;
-        while let Some(chosen) = choose(uplinks, &self.load, Demand::of(&key), candidates) {
+        while let Some(chosen) = choose(uplinks, &self.load, demand, candidates) {
             if let Some(mapping) = self.mappings.open(key.protocol, chosen.uplink, key.internal, candidates) {
-                return Ok(mapping);
+                self.decisions.remember(&key, &chosen.scores);
+                return Ok((mapping, chosen.reason));
             }
             candidates = candidates.without(UplinkSet::of(chosen.uplink));
             reason = DropReason::NoPort;
@@ -98,6 +100,7 @@ impl Worker {
         record.body.external_port = mapping.external_port;
         record.body.created = Tick::at(context.now);
         record.body.flags = FLAG_INBOUND;
+        record.body.reason = Reason::Inbound as u8;
         if owner_of_address(context.snapshot, flow.key.remote.address).is_some() {
             record.body.flags |= FLAG_HAIRPIN;
         }

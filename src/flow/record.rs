@@ -131,8 +131,8 @@ pub struct FlowBody {
     pub reason: u8,
     /// DSCP of its first packet (RFC 2474).
     pub dscp: u8,
-    /// Not used.
-    pub spare: u8,
+    /// How often it was looked at since it began to count as a transfer.
+    pub looks: u8,
 }
 
 /// Both sides have spoken.

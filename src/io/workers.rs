@@ -21,7 +21,7 @@ use super::worker_thread::{End, WorkerThread};
 use crate::engine::outbox::Ingress;
 use crate::engine::{FailOverPage, FailOverStep, FlowFilter, FlowListing, Worker, WorkerCounters};
 use crate::nat::ports::PortBounds;
-use crate::placement::{LanId, Snapshot, UplinkId, WorkerId};
+use crate::placement::{LanId, Load, Snapshot, UplinkId, WorkerId};
 use crate::wire::PacketBuffer;
 
 /// Most workers: what a handoff's set of owners can name.
@@ -73,6 +73,7 @@ pub struct Workers {
     commands: Vec<Sender<Command>>,
     mailboxes: Arc<[Mailbox]>,
     counters: Vec<Arc<WorkerCounters>>,
+    load: Arc<Load>,
     failure: watch::Receiver<Option<WorkerFailure>>,
 }
 
@@ -95,9 +96,10 @@ impl Workers {
         }
         let mailboxes: Arc<[Mailbox]> = workers.iter().map(|_| Mailbox::new()).collect::<io::Result<Vec<_>>>()?.into();
         let counters = workers.iter().map(Worker::counters).collect();
+        let load = workers.first().map(Worker::load).unwrap_or_default();
         let (failed, failure) = watch::channel(None);
         let failed = Arc::new(failed);
-        let mut running = Self { threads: Vec::new(), commands: Vec::new(), mailboxes, counters, failure };
+        let mut running = Self { threads: Vec::new(), commands: Vec::new(), mailboxes, counters, load, failure };
         for (worker, queue) in workers.into_iter().zip(tun) {
             let (commands, inbox) = unbounded();
             let (id, mailboxes) = (worker.id(), Arc::clone(&running.mailboxes));
@@ -137,6 +139,12 @@ impl Workers {
     #[must_use]
     pub fn counters(&self) -> &[Arc<WorkerCounters>] {
         &self.counters
+    }
+
+    /// What each uplink has to do and can do, for all workers.
+    #[must_use]
+    pub fn load(&self) -> &Load {
+        &self.load
     }
 
     /// Up to `limit` flows that match, page by page, so that no worker stops for long.

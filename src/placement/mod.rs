@@ -1,12 +1,18 @@
 //! Which uplink a new flow gets.
 
+pub mod capacity;
 pub mod choose;
 pub mod ids;
 pub mod load;
 pub mod policy;
 pub mod pool;
+pub mod reason;
+pub mod score;
+#[cfg(test)]
+mod testing;
 pub mod uplink;
 
+pub use capacity::Ceiling;
 pub use choose::{Choice, Demand, candidates, choose, choose_other, takes_flows};
 pub use ids::{LanId, MAX_LANS, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
 pub use load::{Knowledge, Load, Rates, is_full};
@@ -14,4 +20,6 @@ pub use policy::{
     Action, Class, Decision, Fallback, Match, Opening, Policy, Reserved, Rule, RuleId, Stickiness, Tiers, UplinkSet,
 };
 pub use pool::{Condition, Duty, Ended, Member, Pool, PoolEvent, Rank};
+pub use reason::Reason;
+pub use score::{Score, Scores};
 pub use uplink::{AddressOwner, Availability, DhcpAnswers, Lan, LanLink, NextHop, Snapshot, Uplink};

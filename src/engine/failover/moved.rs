@@ -6,7 +6,7 @@ use super::super::worker::{Context, Worker, mapping_of};
 use crate::flow::record::{FLAG_INBOUND, FLAG_SHORTCUT};
 use crate::flow::{FlowId, Timestamp};
 use crate::nat::Mapping;
-use crate::placement::{Availability, Snapshot};
+use crate::placement::{Availability, Reason, Snapshot};
 
 impl Worker {
     /// Moves a flow to another line, if its far end bears that: it has asked for nothing itself, and its port is one of
@@ -21,6 +21,7 @@ impl Worker {
         let tiers = Self::tiers_of(context.snapshot, self.table.record(id));
         let Some(to) = self.mapping_elsewhere(context.snapshot, key, &tiers, from.uplink) else { return false };
         self.repin(context.now, id, to);
+        self.table.record_mut(id).body.reason = Reason::Moved as u8;
         self.counters.uplink(from.uplink).flows_moved.add(1);
         self.moves.add(context.now, Move { key, from, to, packets, asked: None });
         true
