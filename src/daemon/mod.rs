@@ -21,6 +21,7 @@ mod history;
 mod hosts;
 mod interfaces;
 mod lan;
+mod learned;
 mod learning;
 mod lease_file;
 mod link;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::lan::LanState;
-use super::learning;
 use super::places;
 use super::queue_drops::QueueDrops;
 use super::rates::{Rates, Sample};
@@ -20,7 +19,7 @@ use crate::io::Workers;
 use crate::link::dhcp::Client;
 use crate::link::health::Traffic;
 use crate::link::pppoe::Connection;
-use crate::placement::{NextHop, Policy, Score, UplinkId};
+use crate::placement::{NextHop, Policy, Score, UplinkId, is_full};
 
 /// Flows that are listed when nobody says how many.
 const DEFAULT_LIMIT: usize = 1_000;
@@ -116,7 +115,7 @@ pub(super) fn uplink(
         session: uplink.connected().map(session),
         health: uplink.line.health().map(|health| super::health::report(health, now)),
         weight: uplink.config.weight.get(),
-        capacity: learning::report(uplink, workers.load()),
+        capacity: uplink.known().report(is_full(uplink.id, workers.load())),
         transfers: workers.load().transfers(uplink.id),
         flows: of(|uplink| uplink.flows.value()),
         flows_reset: of(|uplink| uplink.flows_reset.value()),

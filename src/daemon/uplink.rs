@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 use super::departure::Departure;
 use super::health::capacity;
 use super::history::{History, Kind, Record};
-use super::learning::Learned;
+use super::learned::{Known, Learned};
 use super::lease_file::LeaseFile;
 use super::notable;
 use super::place::Place;
@@ -166,6 +166,11 @@ impl UplinkState {
     /// Closes what is open on the interface, for that is its no more.
     pub(super) fn close(&mut self) {
         (self.sender, self.share, self.prepared, self.kernel_line) = (None, None, false, KernelLine::default());
+    }
+
+    /// What is known of what it can do.
+    pub(super) fn known(&self) -> Known {
+        Known::of(&self.config, &self.learned)
     }
 
     /// Whether its address is the kernel's.

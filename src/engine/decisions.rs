@@ -58,7 +58,7 @@ mod tests {
             remote: EndpointV4 { address: [203, 0, 113, 1].into(), port: 443 },
         };
         let mut scores = Scores::default();
-        scores.push(Score { expected_us: 7, ..Score::default() });
+        scores.push(Score::default());
         let mut decisions = Decisions::default();
         decisions.remember(&key(40_000), &scores);
         assert_eq!(decisions.recall(&key(40_000)), Some(&scores));

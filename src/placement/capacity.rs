@@ -1,4 +1,4 @@
-//! What one direction of a line can carry, learned from what it does carry.
+//! What a line can carry each way, learned from what it does carry.
 //!
 //! Theory of operation. A line that is full shows it twice: its rate stays the same whatever is asked of it, and questions
 //! wait in its queue, so that they are answered later than at the best of times. The rate at which both come together is its
@@ -8,13 +8,19 @@
 //! follows a radio link within seconds. One that has not been seen for an hour is no ceiling any more, only what was reached;
 //! and what was reached halves in an hour, so nothing is believed for ever.
 //!
+//! A question goes both ways, so its wait does not say which way is full. It counts for downloads while those are the greater
+//! part, and for uploads while they are more than the acknowledgements of downloads can be.
+//!
 //! It looks at nothing itself: somebody tells it what is carried, a few times a second.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::load::Rates;
 use crate::flow::Timestamp;
 
+/// What is carried to the internet is more than acknowledgements from this part of what comes.
+const MORE_THAN_ANSWERS: u32 = 4;
 /// A rate is sustained that is reached in so many looks in a row.
 const LOOKS: usize = 4;
 /// Looks that are farther apart say nothing together.
@@ -32,7 +38,7 @@ const BELIEVED: Duration = Duration::from_secs(3_600);
 
 /// Whether questions wait in a line's queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Queue {
+enum Queue {
     /// Not to speak of, as far as is known.
     #[default]
     Empty,
@@ -42,14 +48,14 @@ pub enum Queue {
 
 /// Round trips of a line, and what they take at the best of times.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Floor {
+struct Floor {
     floor: Option<Duration>,
     since: Timestamp,
 }
 
 impl Floor {
     /// A question was answered after `round_trip`.
-    pub fn observe(&mut self, now: Timestamp, round_trip: Duration) -> Queue {
+    fn observe(&mut self, now: Timestamp, round_trip: Duration) -> Queue {
         let mut floor = self.floor.unwrap_or(round_trip);
         if now.since(self.since) >= FLOOR_RISES {
             self.since = now;
@@ -70,9 +76,34 @@ pub enum Estimate {
     Ceiling(u32),
 }
 
+/// A line that teaches what it can do.
+#[derive(Clone, Debug, Default)]
+pub struct Learner {
+    floor: Floor,
+    download: Ceiling,
+    upload: Ceiling,
+}
+
+impl Learner {
+    /// The line carries `rates`, and its last question was answered after `round_trip`.
+    pub fn observe(&mut self, now: Timestamp, rates: Rates, round_trip: Option<Duration>) {
+        let queue = round_trip.map_or(Queue::Empty, |round_trip| self.floor.observe(now, round_trip));
+        let if_so = |judged: bool| if judged { queue } else { Queue::Empty };
+        let Rates { download, upload } = rates;
+        self.download.observe(now, download, if_so(download >= upload));
+        self.upload.observe(now, upload, if_so(upload >= download / MORE_THAN_ANSWERS));
+    }
+
+    /// What is known of it: from the internet, and to it.
+    #[must_use]
+    pub fn estimates(&self) -> [Estimate; 2] {
+        [self.download.estimate(), self.upload.estimate()]
+    }
+}
+
 /// One direction of a line.
 #[derive(Clone, Debug, Default)]
-pub struct Ceiling {
+struct Ceiling {
     looks: VecDeque<(Timestamp, u32, Queue)>,
     reached: u32,
     reached_at: Timestamp,
@@ -81,7 +112,7 @@ pub struct Ceiling {
 
 impl Ceiling {
     /// The line carries `rate` (kilobits a second), and questions wait or do not.
-    pub fn observe(&mut self, now: Timestamp, rate: u32, queue: Queue) {
+    fn observe(&mut self, now: Timestamp, rate: u32, queue: Queue) {
         self.forget(now);
         if self.looks.back().is_some_and(|(at, ..)| now.since(*at) > LONGEST_GAP) {
             self.looks.clear();
@@ -120,9 +151,7 @@ impl Ceiling {
         }
     }
 
-    /// What is known.
-    #[must_use]
-    pub fn estimate(&self) -> Estimate {
+    fn estimate(&self) -> Estimate {
         match self.ceiling {
             Some((ceiling, _)) => Estimate::Ceiling(ceiling),
             None => Estimate::AtLeast(self.reached),
@@ -204,5 +233,26 @@ mod tests {
         // A way that is longer now.
         let waiting = (0..100).filter(|minute| after(200 + minute * 60, 40) == Queue::Waiting).count();
         assert!((2..30).contains(&waiting), "{waiting}");
+    }
+
+    #[test]
+    fn acknowledgements_of_downloads_are_no_ceiling_of_the_upload() {
+        let (mut line, mut now) = (Learner::default(), Timestamp::default());
+        let mut carries = |download, upload| {
+            for _ in 0..8 {
+                now = now + Duration::from_millis(250);
+                line.observe(
+                    now,
+                    Rates { download, upload },
+                    Some(Duration::from_millis(u64::from(download + upload) / 500)),
+                );
+            }
+            line.estimates()
+        };
+        carries(0, 0);
+        let full = carries(20_000, 600);
+        assert_eq!(full, [Estimate::Ceiling(20_000), Estimate::AtLeast(600)]);
+        let full = carries(500, 2_000);
+        assert_eq!(full, [Estimate::Ceiling(20_000), Estimate::Ceiling(2_000)]);
     }
 }

@@ -12,7 +12,7 @@ pub mod score;
 mod testing;
 pub mod uplink;
 
-pub use capacity::Ceiling;
+pub use capacity::{Estimate, Learner};
 pub use choose::{Choice, Demand, candidates, choose, choose_other, takes_flows};
 pub use ids::{LanId, MAX_LANS, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
 pub use load::{Knowledge, Load, Rates, is_full};

@@ -134,8 +134,8 @@ fn transfer_that_goes_on_settles_and_what_it_moves_is_known() {
     assert_eq!((load.transfers(line), load.settled(line)), (0, 0));
     router.look(2);
     assert_eq!((load.moving(line), load.settled_moving(line)), Default::default());
-    router.wait(Duration::from_secs(600));
-    router.look(2);
+    router.wait(Duration::from_secs(7_500));
+    router.wait(Duration::from_secs(200));
     assert_eq!(router.workers[0].poll_timeout(), None, "an idle worker sleeps");
 }
 
