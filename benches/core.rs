@@ -12,7 +12,7 @@ use potato::nat::translate::{Transport, replace_endpoint};
 use potato::sys::clock;
 use potato::sys::slab::Slab;
 use potato::wire::{AddressField, Checksum};
-use traffic::{BATCH, SIZES, Traffic, Way, key, world};
+use traffic::{BATCH, NewFlows, SIZES, Traffic, Way, key, world};
 
 const STRIDE: usize = 611_953;
 
@@ -112,5 +112,15 @@ fn engine(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, conntrack_lookup, conntrack_insert, translate, engine);
+fn new_flow(criterion: &mut Criterion) {
+    let mut flows = NewFlows::new();
+    group(criterion, "new_flow").bench_function("tcp/6_lines", |bencher| {
+        bencher.iter_custom(|count| {
+            let sizes = (0..count).step_by(BATCH).map(|done| (count - done).min(BATCH as u64));
+            sizes.map(|size| flows.open(size as usize)).sum()
+        });
+    });
+}
+
+criterion_group!(benches, conntrack_lookup, conntrack_insert, translate, engine, new_flow);
 criterion_main!(benches);

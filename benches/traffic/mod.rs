@@ -33,6 +33,55 @@ pub fn key(protocol: Protocol, number: usize) -> FlowKey {
     FlowKey { protocol, internal, remote: EndpointV4 { address: far, port: 443 } }
 }
 
+/// Hosts that open one connection after the other, over six lines.
+pub struct NewFlows {
+    world: World,
+    opened: u32,
+    template: Vec<u8>,
+    batch: Vec<PacketBuffer>,
+}
+
+impl NewFlows {
+    /// Connections that are opened until all is forgotten: each has a port of its own.
+    const MOST: u32 = 200_000;
+
+    pub fn new() -> Self {
+        let nobody = (Ipv4Addr::UNSPECIFIED, 0);
+        let template = segment(nobody, nobody, (1_001, 0), true, &[]);
+        Self { world: Self::world(), opened: 0, template, batch: Vec::with_capacity(BATCH) }
+    }
+
+    fn world() -> World {
+        World::new(Size { uplinks: 6, flows: Self::MOST as usize, shortcut: false, ..Size::default() })
+    }
+
+    /// Opens `count` connections (at most [`BATCH`]) in one batch. How long the engine took.
+    pub fn open(&mut self, count: usize) -> Duration {
+        if self.opened + BATCH as u32 > Self::MOST {
+            (self.world, self.opened) = (Self::world(), 0);
+        }
+        for _ in 0..count {
+            let number = self.opened;
+            self.opened += 1;
+            let host = Ipv4Addr::from(u32::from(Ipv4Addr::new(192, 168, 10, 20)) + number / 10_000);
+            let mut packet = self.world.buffer(&self.template, VnetHeader::default());
+            let bytes = packet.packet_mut();
+            bytes[12..16].copy_from_slice(&host.octets());
+            bytes[16..20].copy_from_slice(&world::remote(1).octets());
+            bytes[20..22].copy_from_slice(&(20_000 + (number % 10_000) as u16).to_be_bytes());
+            bytes[22..24].copy_from_slice(&443_u16.to_be_bytes());
+            ipv4::write_checksum(bytes, 20);
+            self.batch.push(packet);
+        }
+        let World { now, snapshot, workers, out, .. } = &mut self.world;
+        let start = clock::monotonic();
+        workers[0].handle_lan(*now, snapshot, LAN, &mut self.batch, out);
+        let spent = clock::monotonic() - start;
+        assert_eq!(recycle(&mut self.world), count, "every connection is opened");
+        spent
+    }
+}
+
 /// The way of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -121,13 +170,13 @@ impl Traffic {
             Way::Inbound => workers[0].handle_uplink(*now, snapshot, INTERNET, &mut self.batch, out),
         }
         let spent = clock::monotonic() - start;
-        assert_eq!(self.recycle(), count, "every packet is forwarded");
+        assert_eq!(recycle(&mut self.world), count, "every packet is forwarded");
         spent
     }
+}
 
-    fn recycle(&mut self) -> usize {
-        let Outbox { uplinks, lans, pool, .. } = &mut self.world.out;
-        let queues = uplinks.iter_mut().chain(lans);
-        queues.flat_map(|queue| queue.drain(..)).map(|packet| pool.give(packet)).count()
-    }
+fn recycle(world: &mut World) -> usize {
+    let Outbox { uplinks, lans, pool, .. } = &mut world.out;
+    let queues = uplinks.iter_mut().chain(lans);
+    queues.flat_map(|queue| queue.drain(..)).map(|packet| pool.give(packet)).count()
 }

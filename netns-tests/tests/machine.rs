@@ -133,6 +133,10 @@ fn status_and_flows_say_what_is(capture: Capture) {
         }
         assert!(uplink["flows"].is_u64(), "{uplink}");
         assert!(uplink["drops"].is_object(), "{uplink}");
+        assert!(
+            uplink["capacity"]["download"]["source"] != "given" && uplink["capacity"]["full"].is_boolean(),
+            "{uplink}"
+        );
     }
     let sum = |key: &str| (0..2).map(|index| status["uplinks"][index]["in"][key].as_u64().unwrap_or(0)).sum::<u64>();
     assert!((1_000_000..1_200_000).contains(&sum("bytes")), "{status}");
@@ -151,11 +155,21 @@ fn status_and_flows_say_what_is(capture: Capture) {
     assert!(pings.iter().all(|flow| flow["protocol"] == "icmp") && pings.len() == 1, "{pings:?}");
     let by_uplink: Vec<_> = ["dsl1", "dsl2"].map(|name| flows(&["--uplink", name]).len()).into();
     assert_eq!(by_uplink.iter().sum::<usize>(), flows(&[]).len());
+    let config = world.lab.config(capture).must();
+    let potato = |arguments: &[&str]| {
+        let path = config.to_string_lossy();
+        let arguments = [arguments, &["--config", &path]].concat();
+        world.lab.router().exec(&binary().to_string_lossy(), &arguments).must()
+    };
     for line in ["status", "flows"] {
-        let config = world.lab.config(capture).must();
-        let said =
-            world.lab.router().exec(&binary().to_string_lossy(), &[line, "--config", &config.to_string_lossy()]).must();
+        let said = potato(&[line]);
         assert!(said.contains("dsl1"), "{said}");
+    }
+    let host = of_first[0]["host"].as_str().unwrap_or_default();
+    assert_eq!(of_first[0]["reason"], "soonest", "{of_first:?}");
+    let why = potato(&["why", host, "203.0.113.1:80/tcp"]);
+    for said in ["class:  bulk", "done soonest", "dsl1", "dsl2", "<- chosen"] {
+        assert!(why.contains(said), "{said}: {why}");
     }
     world.finish();
 }

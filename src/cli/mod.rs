@@ -18,9 +18,10 @@ mod status;
 mod table;
 mod top;
 mod units;
+mod why;
 
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -29,7 +30,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, ConfigError};
 use crate::daemon::rehearsal::{self, ExplainQuery};
-use crate::daemon::report::{EventsQuery, FlowsQuery, LinkOrder, LinkState, ReleaseOrder, ReserveOrder, WhenDown};
+use crate::daemon::report::{
+    EventsQuery, FlowsQuery, LinkOrder, LinkState, ReleaseOrder, ReserveOrder, WhenDown, WhyQuery,
+};
 use crate::daemon::{self, DaemonError, LogFormat};
 use crate::demo::{self, DemoError};
 use crate::host::HostError;
@@ -105,6 +108,25 @@ enum Command {
         json: bool,
         #[command(flatten)]
         filter: Filter,
+    },
+    /// Say why a connection has the uplink that it has
+    ///
+    /// Shows the rule, the class, and what the uplinks were compared by when it began, while that is remembered.
+    #[command(
+        after_help = "Examples:\n  potato why 192.168.10.20:40000\n  potato why 192.168.10.20:40000 203.0.113.9:443/tcp"
+    )]
+    Why {
+        /// The LAN host and its port, as `potato flows` shows them
+        #[arg(value_name = "HOST")]
+        host: SocketAddrV4,
+        /// The far end, with its protocol or without; any if left out
+        #[arg(value_name = "REMOTE", value_parser = why::remote)]
+        remote: Option<(SocketAddrV4, Option<String>)>,
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
     },
     /// Say which rule, class and line a connection would get now; sends nothing
     #[command(after_help = "Examples:\n  potato explain --from 192.168.10.20 --to 203.0.113.9:443/tcp\n  \
@@ -339,6 +361,8 @@ enum CommandError {
     Client(#[from] client::ClientError),
     #[error(transparent)]
     Demo(#[from] DemoError),
+    #[error("the router has no flow of {0}; `potato flows` lists those that there are")]
+    NoSuchFlow(SocketAddrV4),
     #[error("cannot start: {0}")]
     Runtime(io::Error),
     #[error("cannot write JSON: {0}")]
@@ -397,6 +421,10 @@ fn run(command: Command) -> Result<(), CommandError> {
         }
         Command::Hosts { place, json, sort } => hosts::run(&place.run_dir()?, Format::of(json), sort),
         Command::Top { place } => top::run(&place.run_dir()?),
+        Command::Why { host, remote, place, json } => {
+            let (remote, protocol) = remote.map_or((None, None), |(remote, protocol)| (Some(remote), protocol));
+            why::run(&place.run_dir()?, Format::of(json), &WhyQuery { host, remote, protocol })
+        }
         Command::Events { place, json, follow, since } => {
             events::run(&place.run_dir()?, Format::of(json), EventsQuery { since, follow })
         }

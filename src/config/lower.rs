@@ -244,6 +244,7 @@ fn weigh(uplinks: &mut [Uplink], given: &[Option<i64>]) {
             uplink.download.filter(|_| all_have_rates).map(|rate| rate.bits_per_second().div_ceil(1_000_000));
         let weight = given.and_then(|weight| u64::try_from(weight).ok()).or(from_rate).unwrap_or(1);
         uplink.weight = u32::try_from(weight).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        uplink.given_weight = given.map(|_| uplink.weight);
     }
 }
 
@@ -275,6 +276,7 @@ fn uplink(
         interface,
         kind,
         weight: NonZeroU32::MIN,
+        given_weight: None,
         download: section.optional("download", values::rate)?,
         upload: section.optional("upload", values::rate)?,
         role,

@@ -206,6 +206,8 @@ pub struct Uplink {
     pub kind: UplinkKind,
     /// Its share of new flows: as given, else its download rate in Mbit/s when every uplink names one, else 1.
     pub weight: NonZeroU32,
+    /// The weight in the file. Once one uplink has one, all are compared by weight, and not by what they can do.
+    pub given_weight: Option<NonZeroU32>,
     /// What it can receive, as its owner says.
     pub download: Option<Rate>,
     /// What it can send, as its owner says.

@@ -24,7 +24,7 @@ use super::history::{History, Start};
 use super::rehearsal::{ExplainQuery, ExplainReport};
 use super::report::{
     ErrorReport, EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, HostsReport, LinkOrder, LinkReport,
-    ReleaseOrder, ReleaseReport, ReloadReport, ReserveOrder, ReserveReport, StatusReport,
+    ReleaseOrder, ReleaseReport, ReloadReport, ReserveOrder, ReserveReport, StatusReport, WhyQuery,
 };
 
 /// Questions that may wait for the loop; whoever asks more waits too.
@@ -45,6 +45,8 @@ pub(super) enum Request {
     Hosts(oneshot::Sender<HostsReport>),
     /// What would become of a connection? The error says what is wrong with the question.
     Explain(ExplainQuery, oneshot::Sender<Result<ExplainReport, String>>),
+    /// Why have these flows their uplinks? The error says what is wrong with the question.
+    Why(WhyQuery, oneshot::Sender<Result<FlowsReport, String>>),
     /// Take an uplink down, or put it back. The error says what is wrong with the order.
     Link(LinkOrder, Peer, oneshot::Sender<Result<LinkReport, String>>),
     /// Reserve a line for hosts. The error says what is wrong with the order.
@@ -139,13 +141,14 @@ fn routes(requests: mpsc::Sender<Request>, history: History) -> Router {
         .route("/v1/flows", get(flows))
         .route("/v1/explain", get(explain))
         .route("/v1/hosts", get(hosts))
+        .route("/v1/why", get(why))
         .route("/v1/link", post(link))
         .route("/v1/reserve", post(reserve))
         .route("/v1/release", post(release))
         .route("/v1/reload", post(reload))
         .fallback(async || {
-            let paths = "no such path; there are /v1/status, /v1/flows, /v1/hosts, /v1/explain, /v1/events, /v1/link, \
-                         /v1/reserve, /v1/release and /v1/reload";
+            let paths = "no such path; there are /v1/status, /v1/flows, /v1/why, /v1/hosts, /v1/explain, /v1/events, \
+                         /v1/link, /v1/reserve, /v1/release and /v1/reload";
             refused(StatusCode::NOT_FOUND, paths)
         })
         .method_not_allowed_fallback(async || {
@@ -173,6 +176,21 @@ async fn flows(
         Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
     };
     match ask(&requests, |answer| Request::Flows(query, answer)).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
+        None => stopping(),
+    }
+}
+
+async fn why(
+    State(requests): State<mpsc::Sender<Request>>,
+    query: Result<Query<WhyQuery>, QueryRejection>,
+) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    };
+    match ask(&requests, |answer| Request::Why(query, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
         Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
         None => stopping(),
@@ -379,6 +397,9 @@ mod tests {
                     drop(answer.send(Ok(ReserveReport { uplink: order.uplink, ..ReserveReport::default() })));
                 }
                 Request::Release(_, _, answer) => drop(answer.send(Err("the configuration reserves it".to_owned()))),
+                Request::Why(query, answer) => {
+                    drop(answer.send(Err(format!("{} has no such flow", query.host))));
+                }
                 Request::Reload(_, answer) => drop(answer.send(Err("potato.toml:7:1: no such key".to_owned()))),
                 Request::Link(order, peer, answer) => {
                     let uid = crate::sys::process::effective_user();
@@ -399,7 +420,7 @@ mod tests {
         let history = History::start(directory.path());
         let control = Control::open(&socket, history.clone()).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
-        let answered = tokio::spawn(answer(control, 6));
+        let answered = tokio::spawn(answer(control, 7));
 
         let (status, body) = exchange(&socket, "POST /v1/link", r#"{"uplink":"dsl1","state":"down"}"#).await;
         assert_eq!(status, "HTTP/1.1 200 OK", "{body}");
@@ -451,6 +472,8 @@ mod tests {
             ("/v1/explain?from=192.168.10.20&to=203.0.113.9", "HTTP/1.1 400 Bad Request", "names no protocol"),
             ("/v1/explain?to=203.0.113.9/icmp", "HTTP/1.1 400 Bad Request", "from"),
             ("/v1/flows?colour=red", "HTTP/1.1 400 Bad Request", "colour"),
+            ("/v1/why?host=192.168.10.20", "HTTP/1.1 400 Bad Request", "host"),
+            ("/v1/why?host=192.168.10.20:40000", "HTTP/1.1 400 Bad Request", "192.168.10.20:40000 has no such flow"),
             ("/v1/flows?uplink=x&limit=5", "HTTP/1.1 400 Bad Request", "no such uplink"),
         ] {
             let (line, body) = get(&socket, path).await;

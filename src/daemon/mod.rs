@@ -27,6 +27,8 @@ mod interfaces;
 mod isolation;
 mod lan;
 mod lan_leases;
+mod learned;
+mod learning;
 mod lease_file;
 mod link;
 mod local_time;

@@ -1,7 +1,7 @@
 //! What the control socket says, as JSON. These types are the interface: the core's own types can change without it.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +84,12 @@ pub struct UplinkReport {
     pub isolated: Option<ClassReport>,
     /// Its share of new flows, relative to the others.
     pub weight: u32,
+    /// What it can carry, as far as is known.
+    #[serde(default)]
+    pub capacity: CapacityReport,
+    /// Flows in the middle of a transfer.
+    #[serde(default)]
+    pub transfers: u32,
     /// Flows that live on it now.
     pub flows: u64,
     /// Connections ended when it was lost or drained, whose host got a reset. This and the next three are since the start.
@@ -116,6 +122,27 @@ pub struct ClassReport {
     pub bytes: u64,
     /// How many have turned out bulky, since the start.
     pub bulky: u64,
+}
+
+/// What a line can carry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapacityReport {
+    /// From the internet.
+    pub download: RateReport,
+    /// To the internet.
+    pub upload: RateReport,
+    /// Whether it has no room to speak of now, one way or the other.
+    pub full: bool,
+}
+
+/// What a direction of a line can carry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateReport {
+    /// So much.
+    pub bits_per_second: u64,
+    /// Who says so: `given`: the configuration; `learned`: it was full at that; `reached`: it has carried that, and may do
+    /// more.
+    pub source: String,
 }
 
 /// How a line answers the router's own questions.
@@ -231,8 +258,8 @@ pub struct EngineReport {
     pub drops: BTreeMap<String, u64>,
 }
 
-/// `GET /v1/flows`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// `GET /v1/flows` and `GET /v1/why`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FlowsReport {
     /// The flows found.
     pub flows: Vec<FlowReport>,
@@ -241,7 +268,7 @@ pub struct FlowsReport {
 }
 
 /// One flow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FlowReport {
     /// `tcp`, `udp` or `icmp`.
     pub protocol: String,
@@ -259,12 +286,6 @@ pub struct FlowReport {
     pub bulky: bool,
     /// Name of its uplink.
     pub uplink: String,
-    /// The rule that decided where it goes; nothing: none did, or an earlier run of the router.
-    #[serde(default)]
-    pub rule: Option<String>,
-    /// `bulk` or `isolated`.
-    #[serde(default)]
-    pub class: String,
     /// Where it is in its life.
     pub state: String,
     /// What was sent.
@@ -276,6 +297,39 @@ pub struct FlowReport {
     pub age_seconds: u64,
     /// How long it is remembered if nothing more comes.
     pub expires_in_seconds: u64,
+    /// Name of the rule that decided where it goes; nothing: none did, or an earlier run of the router.
+    #[serde(default)]
+    pub rule: Option<String>,
+    /// What it is for: `bulk` or `isolated`.
+    #[serde(default)]
+    pub class: String,
+    /// Why it has its uplink: `soonest` (it was expected to be done soonest there), `fewest-flows` (it asks for little),
+    /// `only-line` (it could have no other), `mapping` (the host's port is mapped there), `sticky` (its host's flows to that site
+    /// have it), `rescued`, `moved` (the line that it had did not answer, or was lost), `inbound`, `unknown`.
+    #[serde(default)]
+    pub reason: String,
+    /// The uplinks that were compared when it got its own, while that is remembered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<CandidateReport>,
+}
+
+/// An uplink that a flow could have had, as things were then.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CandidateReport {
+    /// Its name.
+    pub uplink: String,
+    /// When a typical transfer would have been done there, in milliseconds.
+    pub expected_ms: f64,
+    /// What the flow would have had of it.
+    pub share_bits_per_second: u64,
+    /// Whether it would not have had more because packets are lost there.
+    pub bounded_by_loss: bool,
+    /// Transfers that it had.
+    pub transfers: u32,
+    /// Flows that it had.
+    pub flows: u32,
+    /// A round trip.
+    pub round_trip_ms: u32,
 }
 
 /// Packets and bytes of a flow.
@@ -596,4 +650,18 @@ pub struct FlowsQuery {
     /// At most so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+}
+
+/// The query of `GET /v1/why`: which flows are meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhyQuery {
+    /// The LAN host and its port (or ICMP identifier).
+    pub host: SocketAddrV4,
+    /// The far end; without it, any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<SocketAddrV4>,
+    /// `tcp`, `udp` or `icmp`; without it, any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
 }

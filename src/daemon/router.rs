@@ -30,14 +30,14 @@ use super::place::Place;
 use super::places::{self, Surroundings};
 use super::queue_drops::QueueDrops;
 use super::rates::Rates;
-use super::report::{FlowsQuery, FlowsReport, StatusReport, UplinkReport};
+use super::report::{FlowsQuery, FlowsReport, StatusReport, UplinkReport, WhyQuery};
 use super::reservation_file::ReservationFile;
 use super::reservations::Reservations;
 use super::rules::RuleIds;
 use super::uplink::UplinkState;
 use super::{DaemonError, control_socket, engine, status};
 use crate::config::Config;
-use crate::engine::FlowAddresses;
+use crate::engine::{FlowAddresses, FlowFilter};
 use crate::flow::Timestamp;
 use crate::host::{Host, HostEvent, HostEvents};
 use crate::io::{self, Shortcut, WorkerFailure, Workers};
@@ -58,6 +58,8 @@ const REFRESH_DELAY: Duration = Duration::from_millis(100);
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// How often the counters are looked at for rates.
 const TICK: Duration = Duration::from_secs(1);
+/// Flows that one question about a choice is answered for.
+const MOST_EXPLAINED: usize = 20;
 /// Flows are listed page by page; an answer that takes longer than this is not given.
 const LONGEST_LISTING: Duration = Duration::from_secs(5);
 
@@ -99,6 +101,8 @@ pub(super) struct Router<'h> {
     pub(super) addresses: FlowAddresses,
     snapshot: Arc<ArcSwap<Snapshot>>,
     rates: Rates,
+    /// When lines were last looked at for what they can do.
+    pub(super) learnt_at: Timestamp,
     queue_drops: QueueDrops,
     started: Timestamp,
     events: HostEvents,
@@ -189,6 +193,7 @@ impl<'h> Router<'h> {
             addresses,
             snapshot,
             rates: Rates::default(),
+            learnt_at: Timestamp::default(),
             queue_drops: QueueDrops::default(),
             started: now(),
             events: host.watch().await?,
@@ -220,6 +225,7 @@ impl<'h> Router<'h> {
                 Event::Timeout => self.handle_timeout().await?,
                 Event::Tick => {
                     self.rates.sample(now(), status::sample(self.workers.counters(), &self.uplinks));
+                    self.learn_usual(now());
                     self.observe_queues().await;
                     self.look_at_accounts(now());
                     self.watch_limits(now());
@@ -252,12 +258,14 @@ impl<'h> Router<'h> {
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         let lines = self.uplinks.iter().filter_map(|uplink| uplink.line.poll_timeout());
-        lines.chain(self.refresh_at).chain(self.retry_at).chain(self.failover.poll_timeout()).min()
+        let own = [self.refresh_at, self.retry_at, self.failover.poll_timeout(), self.learning_due()];
+        lines.chain(own.into_iter().flatten()).min()
     }
 
     async fn handle_timeout(&mut self) -> Result<(), DaemonError> {
         let now = now();
         self.observe_traffic(now);
+        self.learn(now);
         for uplink in &mut self.uplinks {
             uplink.line.handle_timeout(now);
         }
@@ -374,6 +382,7 @@ impl<'h> Router<'h> {
             uplink.update_line(now);
         }
         self.assign_duties(now);
+        self.publish_knowledge();
         let current = self.snapshot.load_full();
         self.assign_isolation(now, &current.policy);
         let mut new = Snapshot {
@@ -413,6 +422,7 @@ impl<'h> Router<'h> {
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
             Request::Hosts(answer) => self.tell_hosts(now(), answer),
             Request::Explain(query, answer) => drop(answer.send(self.explain(&query))),
+            Request::Why(query, answer) => drop(answer.send(self.why(&query).await)),
             Request::Link(order, peer, answer) => drop(answer.send(self.order_link(&order, peer))),
             Request::Reserve(order, peer, answer) => drop(answer.send(self.order_reserve(&order, peer).await)),
             Request::Release(order, peer, answer) => drop(answer.send(self.order_release(&order, peer))),
@@ -446,7 +456,7 @@ impl<'h> Router<'h> {
                     reserved: self.reserved_report(uplink.config.name.as_str()),
                     role: self.role_of(uplink),
                     isolated: self.isolated_flows(uplink.id),
-                    ..status::uplink(uplink, counters, &self.rates, &self.queue_drops, now)
+                    ..status::uplink(uplink, &self.workers, &self.rates, &self.queue_drops, now)
                 })
                 .collect(),
             engine: status::engine(counters, &self.lans, &self.queue_drops),
@@ -456,6 +466,14 @@ impl<'h> Router<'h> {
 
     async fn flows(&self, query: &FlowsQuery) -> Result<FlowsReport, String> {
         let (filter, limit) = status::filter(query, &self.uplinks)?;
+        self.list(filter, limit).await
+    }
+
+    async fn why(&self, query: &WhyQuery) -> Result<FlowsReport, String> {
+        self.list(status::flow_meant(query)?, MOST_EXPLAINED).await
+    }
+
+    async fn list(&self, filter: FlowFilter, limit: usize) -> Result<FlowsReport, String> {
         let listing = self.workers.list_flows(filter, limit + 1);
         match tokio::time::timeout(LONGEST_LISTING, listing).await {
             Ok(found) => Ok(status::flows(found, limit, &self.uplinks, &self.rule_ids)),

@@ -8,18 +8,19 @@ use super::places;
 use super::queue_drops::QueueDrops;
 use super::rates::{Rates, Sample};
 use super::report::{
-    EngineReport, FlowReport, FlowTraffic, FlowsQuery, FlowsReport, LanReport, LeaseReport, SessionReport,
-    TrafficReport, UplinkReport,
+    CandidateReport, EngineReport, FlowReport, FlowTraffic, FlowsQuery, FlowsReport, LanReport, LeaseReport,
+    SessionReport, TrafficReport, UplinkReport, WhyQuery,
 };
 use super::rules::RuleIds;
 use super::uplink::UplinkState;
 use crate::engine::counters::{DropCounters, FAR_END_GROUPS, FarEndCounters};
 use crate::engine::{Bulkiness, DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
-use crate::flow::{Protocol, Timestamp};
+use crate::flow::{EndpointV4, Protocol, Timestamp};
+use crate::io::Workers;
 use crate::link::dhcp::Client;
 use crate::link::health::{Segments, Traffic};
 use crate::link::pppoe::Connection;
-use crate::placement::{NextHop, UplinkId};
+use crate::placement::{NextHop, Score, UplinkId, is_full};
 
 /// Flows that are listed when nobody says how many.
 const DEFAULT_LIMIT: usize = 1_000;
@@ -100,11 +101,12 @@ pub(super) fn traffic(counters: &Counters, uplink: UplinkId) -> Traffic {
 /// One uplink.
 pub(super) fn uplink(
     uplink: &UplinkState,
-    counters: &Counters,
+    workers: &Workers,
     rates: &Rates,
     queues: &QueueDrops,
     now: Timestamp,
 ) -> UplinkReport {
+    let counters = workers.counters();
     let queue = uplink.interface.as_ref().map_or(0, |interface| queues.of(interface.index));
     let of = |read: fn(&UplinkCounters) -> u64| sum(counters, |worker| read(worker.uplink(uplink.id)));
     let (out_rate, in_rate) = rates.of(uplink.id.index());
@@ -128,6 +130,8 @@ pub(super) fn uplink(
         role: String::new(),
         isolated: None,
         weight: uplink.config.weight.get(),
+        capacity: uplink.known().report(is_full(uplink.id, workers.load())),
+        transfers: workers.load().transfers(uplink.id),
         flows: of(|uplink| uplink.flows.value()),
         flows_reset: of(|uplink| uplink.flows_reset.value()),
         flows_told: of(|uplink| uplink.flows_told.value()),
@@ -181,7 +185,15 @@ pub(super) fn filter(query: &FlowsQuery, uplinks: &[UplinkState]) -> Result<(Flo
     let uplink = query.uplink.as_ref().map(|name| uplink_named(name, uplinks)).transpose()?;
     let protocol = query.protocol.as_ref().map(|name| protocol_named(name)).transpose()?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).min(MOST_FLOWS);
-    Ok((FlowFilter { host: query.host, uplink, protocol }, limit))
+    Ok((FlowFilter { host: query.host, uplink, protocol, ..FlowFilter::default() }, limit))
+}
+
+/// Which flows a question is about; or what is wrong with it.
+pub(super) fn flow_meant(query: &WhyQuery) -> Result<FlowFilter, String> {
+    let protocol = query.protocol.as_ref().map(|name| protocol_named(name)).transpose()?;
+    let remote = query.remote.map(|remote| EndpointV4 { address: *remote.ip(), port: remote.port() });
+    let (host, port) = (Some(*query.host.ip()), Some(query.host.port()));
+    Ok(FlowFilter { host, port, remote, protocol, uplink: None })
 }
 
 /// The uplink of this name, or which there are.
@@ -212,6 +224,16 @@ pub(super) fn flows(
 
 fn flow(flow: &FlowListing, uplinks: &[UplinkState], rules: &RuleIds) -> FlowReport {
     let traffic = |(packets, bytes)| FlowTraffic { packets, bytes };
+    let name = |id: UplinkId| uplinks.get(id.index()).map(|uplink| uplink.config.name.to_string()).unwrap_or_default();
+    let candidate = |score: &Score| CandidateReport {
+        uplink: name(score.uplink()),
+        expected_ms: f64::from(score.expected_us) / 1e3,
+        share_bits_per_second: u64::from(score.share_kbit) * 1_000,
+        bounded_by_loss: score.is_bounded_by_loss(),
+        transfers: u32::from(score.transfers),
+        flows: score.flows,
+        round_trip_ms: u32::from(score.round_trip_ms),
+    };
     FlowReport {
         protocol: flow.tuple.protocol.to_string(),
         host: flow.tuple.source.to_string(),
@@ -219,13 +241,15 @@ fn flow(flow: &FlowListing, uplinks: &[UplinkState], rules: &RuleIds) -> FlowRep
         direction: flow.direction.name().to_owned(),
         external: flow.external.to_string(),
         bulky: flow.bulkiness == Bulkiness::Bulky,
-        uplink: uplinks.get(flow.uplink.index()).map(|uplink| uplink.config.name.to_string()).unwrap_or_default(),
-        rule: rules.name(flow.rule).map(ToString::to_string),
-        class: flow.class.name().to_owned(),
+        uplink: name(flow.uplink),
         state: flow.state.name().to_owned(),
         out: traffic(flow.out),
         back: traffic(flow.back),
         age_seconds: flow.age.as_secs(),
         expires_in_seconds: flow.expires_in.as_secs(),
+        rule: rules.name(flow.rule).map(ToString::to_string),
+        class: flow.class.name().to_owned(),
+        reason: flow.reason.name().to_owned(),
+        candidates: flow.scores.iter().map(candidate).collect(),
     }
 }

@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 use super::departure::Departure;
 use super::health::capacity;
 use super::history::{History, Kind, Record};
+use super::learned::{Known, Learned};
 use super::lease_file::LeaseFile;
 use super::notable;
 use super::place::Place;
@@ -80,6 +81,8 @@ pub(super) struct UplinkState {
     pub(super) duty: Duty,
     /// What was last told of that.
     pub(super) duty_told: Duty,
+    /// What it has taught of itself.
+    pub(super) learned: Learned,
     /// Where an address from DHCP is remembered.
     lease_file: Option<LeaseFile>,
     history: History,
@@ -132,6 +135,7 @@ impl UplinkState {
             ordered_by: None,
             duty: Duty::Serves,
             duty_told: Duty::Serves,
+            learned: Learned::default(),
             lease_file,
             history,
         }
@@ -165,6 +169,11 @@ impl UplinkState {
     /// Closes what is open on the interface, for that is its no more.
     pub(super) fn close(&mut self) {
         (self.sender, self.share, self.prepared, self.kernel_line) = (None, None, false, KernelLine::default());
+    }
+
+    /// What is known of what it can do.
+    pub(super) fn known(&self) -> Known {
+        Known::of(&self.config, &self.learned)
     }
 
     /// Whether its address is the kernel's.

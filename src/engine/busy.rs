@@ -5,12 +5,12 @@ use super::accounts::Account;
 use super::drop_reason::DropReason;
 use super::repeated;
 use super::shortcut::{Shortcuts, Standing, directions, is_plain};
-use super::transfers::Transfers;
+use super::transfers::{Look, SETTLED_LOOKS, Transfers};
 use super::worker::{Context, Worker, lifetime};
 use crate::flow::direction::Direction;
-use crate::flow::record::{FLAG_HAIRPIN, FLAG_REPLIED, FLAG_SHORTCUT, FLAG_TRANSFER, MARK_BULKY, Tick};
+use crate::flow::record::{FLAG_HAIRPIN, FLAG_REPLIED, FLAG_SHORTCUT, FLAG_TRANSFER, MARK_BULKY, MARK_ISOLATED, Tick};
 use crate::flow::{FlowId, FlowV4, Protocol, TcpState, Timestamp};
-use crate::placement::{Class, RuleId, UplinkId};
+use crate::placement::{RuleId, UplinkId};
 
 impl Worker {
     /// To be called after a packet of the flow was followed, `packets` as the wire counts: lets a flow that is busy into
@@ -66,7 +66,7 @@ impl Worker {
         counters.out_bytes.add(news.out.bytes);
         counters.in_packets.add(news.back.packets);
         counters.in_bytes.add(news.back.bytes);
-        if body.class == Class::Isolated as u8 {
+        if record.is_marked(MARK_ISOLATED) {
             counters.isolated_bytes.add(news.out.bytes + news.back.bytes);
         }
         counters.drops.add(DropReason::SendFailed, news.failed);
@@ -94,10 +94,10 @@ impl Worker {
         }
     }
 
-    /// Catches up with every flow in the shortcut, when that is due.
-    pub(super) fn visit_shortcuts(&mut self, now: Timestamp) {
+    /// Catches up with every flow in the shortcut, when that is due. Says whether it was.
+    pub(super) fn visit_shortcuts(&mut self, now: Timestamp) -> bool {
         let Some(flows) = self.shortcuts.as_mut().and_then(|all| all.start_visit(now).then(|| all.flows())) else {
-            return;
+            return false;
         };
         for id in flows {
             self.catch_up(id);
@@ -107,6 +107,7 @@ impl Worker {
                 Some(Standing::Unchanged) | None => {}
             }
         }
+        true
     }
 
     /// Takes all flows out of the shortcut and brings their records up to date: to be called before the worker ends.
@@ -145,38 +146,30 @@ impl Worker {
             return;
         }
         let body = &mut record.body;
-        if self.transfers.add(now, id, body.out_bytes + body.in_bytes) {
+        if self.transfers.add(Look::first(now, id, body)) {
             body.flags |= FLAG_TRANSFER;
+            body.looks = 0;
             self.load.begin_transfer(UplinkId(body.uplink));
         }
     }
 
-    /// The flow counts as a transfer no more; nothing happens if it did not.
+    /// The flow counts as a transfer no more; nothing happens if it did not. What it moved is taken back when its look is due.
     pub(super) fn end_transfer(&mut self, id: FlowId) {
         let record = self.table.record_mut(id);
         if record.has(FLAG_TRANSFER) {
             record.body.flags &= !FLAG_TRANSFER;
-            self.load.end_transfer(UplinkId(record.body.uplink), false);
+            let is_settled = record.body.looks >= SETTLED_LOOKS;
+            self.load.end_transfer(UplinkId(record.body.uplink), is_settled);
         }
     }
 
     /// Looks at the transfers that are due.
     pub(super) fn review_transfers(&mut self, now: Timestamp) {
         while let Some(look) = self.transfers.next_due(now) {
-            // A free record has no flags. One that is another flow's by now is looked at a time too many.
-            if !self.table.record(look.id).has(FLAG_TRANSFER) {
-                continue;
-            }
-            if self.table.record(look.id).has(FLAG_SHORTCUT) {
-                self.catch_up(look.id);
-            }
-            let body = &self.table.record(look.id).body;
-            let bytes = body.out_bytes + body.in_bytes;
-            if body.class == Class::Isolated as u8 && look.is_bulky(now, bytes) {
-                self.note_bulky(now, look.id);
-            }
-            if !look.has_moved(bytes) || !self.transfers.keep(now, look, bytes) {
-                self.end_transfer(look.id);
+            let next = self.next_look(now, &look);
+            let rates = next.map(|next| next.rates).unwrap_or_default();
+            if rates != look.rates {
+                self.load.measure_settled(look.uplink, look.rates, rates);
             }
         }
     }
@@ -190,6 +183,34 @@ impl Worker {
             self.counters.uplink(UplinkId(record.body.uplink)).isolated_bulky.add(1);
         }
         self.bulky.note(now, key, RuleId(record.body.rule));
+    }
+
+    /// Looks at a transfer again; `None`: it is one no more.
+    fn next_look(&mut self, now: Timestamp, look: &Look) -> Option<Look> {
+        // A free record has no flags.
+        let is_the_same = |record: &FlowV4| {
+            record.has(FLAG_TRANSFER) && record.body.looks == look.number && record.body.uplink == look.uplink.0
+        };
+        if !is_the_same(self.table.record(look.id)) {
+            return None;
+        }
+        if self.table.record(look.id).has(FLAG_SHORTCUT) {
+            self.catch_up(look.id);
+        }
+        let record = self.table.record(look.id);
+        if record.is_marked(MARK_ISOLATED) && look.is_bulky(now, &record.body) {
+            self.note_bulky(now, look.id);
+        }
+        let Some(next) = look.next(now, &self.table.record(look.id).body).filter(|next| self.transfers.add(*next))
+        else {
+            self.end_transfer(look.id);
+            return None;
+        };
+        self.table.record_mut(look.id).body.looks = next.number;
+        if next.number == SETTLED_LOOKS {
+            self.load.settle_transfer(look.uplink);
+        }
+        Some(next)
     }
 }
 

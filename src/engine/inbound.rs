@@ -13,11 +13,11 @@ use super::refusal::write_lan_header;
 use super::repeated;
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
-use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
+use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, MARK_ISOLATED, Tick};
 use crate::flow::{EndpointV4, FlowId, FlowKey, Protocol};
 use crate::nat::Mapping;
 use crate::nat::ports::{DHCP_CLIENT_PORT, PROBE_PORTS};
-use crate::placement::{AddressOwner, Class, DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
+use crate::placement::{AddressOwner, DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::ETHERTYPE_ARP;
 use crate::wire::icmp::ErrorKind;
 use crate::wire::{AddressField, MacAddress, PacketBuffer, TcpFlags};
@@ -173,7 +173,7 @@ impl Worker {
         }
         counters.in_packets.add(packets);
         counters.in_bytes.add(bytes);
-        if body.class == Class::Isolated as u8 {
+        if record.is_marked(MARK_ISOLATED) {
             counters.isolated_bytes.add(bytes);
         }
         self.ledger.add_in(Account::of(record), bytes);

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::flow::{Endpoint, Protocol, Tuple};
-use crate::placement::{Class, RuleId, UplinkId};
+use crate::flow::{Endpoint, EndpointV4, FlowKey, Protocol, Tuple};
+use crate::placement::{Class, Reason, RuleId, Score, UplinkId};
 
 /// Which flows to list. Everything that is set must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,22 @@ pub struct FlowFilter {
     pub uplink: Option<UplinkId>,
     /// Only flows of this protocol.
     pub protocol: Option<Protocol>,
+    /// Only flows of this port of the host's.
+    pub port: Option<u16>,
+    /// Only flows with this far end.
+    pub remote: Option<EndpointV4>,
+}
+
+impl FlowFilter {
+    /// Whether a flow on `on` is wanted.
+    #[must_use]
+    pub fn is_for(&self, key: &FlowKey, on: UplinkId) -> bool {
+        self.host.is_none_or(|host| key.internal.address == host)
+            && self.uplink.is_none_or(|uplink| on == uplink)
+            && self.protocol.is_none_or(|protocol| key.protocol == protocol)
+            && self.port.is_none_or(|port| key.internal.port == port)
+            && self.remote.is_none_or(|remote| key.remote == remote)
+    }
 }
 
 /// Where a flow is in its life. UDP and ICMP flows know only the first two.
@@ -86,10 +102,6 @@ pub struct FlowListing {
     pub external: Endpoint,
     /// Its line.
     pub uplink: UplinkId,
-    /// The rule that decided so; 0: none.
-    pub rule: RuleId,
-    /// What it is for.
-    pub class: Class,
     /// Whether it carries more than is meant for class isolated.
     pub bulkiness: Bulkiness,
     /// Where it is in its life.
@@ -102,6 +114,14 @@ pub struct FlowListing {
     pub age: Duration,
     /// How long it will be remembered if nothing more comes.
     pub expires_in: Duration,
+    /// The rule that decided where it goes; 0: none.
+    pub rule: RuleId,
+    /// What it is for.
+    pub class: Class,
+    /// Why it has its line.
+    pub reason: Reason,
+    /// What the lines were compared by when it got its own; empty: there was nothing to compare, or it is forgotten.
+    pub scores: Vec<Score>,
 }
 
 /// Some flows, and where to go on.

@@ -9,7 +9,7 @@ use super::forwarding::Entrance;
 use super::outbound::{FlowPacket, owner_of_address};
 use super::parse::Parsed;
 use super::worker::{Context, Filtering, Worker};
-use crate::flow::record::{FLAG_FORWARDED, FLAG_HAIRPIN, FLAG_INBOUND, MARK_BULKY, Tick};
+use crate::flow::record::{FLAG_FORWARDED, FLAG_HAIRPIN, FLAG_INBOUND, MARK_BULKY, MARK_ISOLATED, Tick};
 use crate::flow::tcp::TcpTracker;
 use crate::flow::{FlowId, FlowV4, Protocol, Timestamp};
 use crate::nat::Mapping;
@@ -75,9 +75,8 @@ impl Worker {
         record.body.external_port = mapping.external_port;
         record.body.created = Tick::at(context.now);
         record.body.rule = decision.rule.unwrap_or_default().0;
-        record.body.class = decision.class as u8;
         record.body.reason = reason as u8;
-        record.body.marks = marks;
+        record.body.marks = marks | if decision.class == Class::Isolated { MARK_ISOLATED } else { 0 };
         record.body.dscp = opening.dscp;
         record.body.flags = Self::flags_of(entrance) | if hairpin.is_some() { FLAG_HAIRPIN } else { 0 };
         let id = self.add_first(context.now, record, mapping)?;
@@ -169,7 +168,8 @@ impl Worker {
         let mut reason = DropReason::NoUplink;
         while let Some(chosen) = choose(uplinks, &self.load, Demand::of(&key), fit(candidates)) {
             if let Some(mapping) = self.mappings.open(key.protocol, chosen.uplink, key.internal, candidates) {
-                return Ok(Place { mapping, reason: Reason::Soonest, site });
+                self.decisions.remember(&key, &chosen.scores);
+                return Ok(Place { mapping, reason: chosen.reason, site });
             }
             candidates = candidates.without(UplinkSet::of(chosen.uplink));
             reason = DropReason::NoPort;
@@ -182,7 +182,7 @@ impl Worker {
         let Some(key) = record.key() else { return Tiers::ANY };
         let opening = Opening { key, dscp: record.body.dscp };
         let decision = snapshot.policy.decide(&opening);
-        let is_bulk = record.is_marked(MARK_BULKY) && Class::from_number(record.body.class) == Class::Bulk;
+        let is_bulk = record.is_marked(MARK_BULKY) && !record.is_marked(MARK_ISOLATED);
         if is_bulk { snapshot.policy.as_bulk(&opening, decision).tiers } else { decision.tiers }
     }
 

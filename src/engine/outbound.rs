@@ -12,10 +12,10 @@ use super::repeated;
 use super::session::{self, Finished};
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
-use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, Tick};
+use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, MARK_ISOLATED, Tick};
 use crate::flow::{EndpointV4, FlowId, FlowKey};
 use crate::nat::translate::{self, Transport};
-use crate::placement::{Class, LanId, Snapshot, Uplink, UplinkId};
+use crate::placement::{LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::icmp::ErrorKind;
 use crate::wire::pppoe::LINK_LENGTH;
 use crate::wire::{AddressField, Ipv4, PacketBuffer, Segmentation, TcpFlags, TcpSegment, fragmentation, ipv4, tcp};
@@ -142,7 +142,7 @@ impl Worker {
         let counters = self.counters.uplink(UplinkId(body.uplink));
         counters.out_packets.add(packets);
         counters.out_bytes.add(bytes);
-        if body.class == Class::Isolated as u8 {
+        if record.is_marked(MARK_ISOLATED) {
             counters.isolated_bytes.add(bytes);
         }
         self.ledger.add_out(Account::of(record), bytes);

@@ -5,17 +5,23 @@
 //! packets (others), for as long as it moves bytes: each is looked at four times a second, and one that has hardly moved any no longer counts.
 //! So does a connection whose both sides have said FIN, at once. One that goes on counts again.
 //!
+//! A transfer that has gone on for [`SETTLED_LOOKS`] has settled: what it moves is what it can, and the rest of the line is
+//! others'. The sum of those rates stands beside the counts.
+//!
 //! The numbers stand in [`Load`](crate::placement::Load), where every worker sees those of all. Transfers beyond [`MOST`] of one
 //! worker do not count. A transfer also tells which flows of class isolated are bulky ([`crate::placement::bulky`]).
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::flow::record::FlowBody;
 use crate::flow::{FlowId, Timestamp};
-use crate::placement::is_bulky;
+use crate::placement::{Rates, UplinkId, is_bulky};
 
 /// How often each is looked at: the shortcut's news are younger.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// A transfer has settled at this look: TCP has found its rate by then.
+pub(super) const SETTLED_LOOKS: u8 = 4;
 /// What a transfer moves at least from one look to the next: three packets, as on a line of 0.15 Mbit/s.
 const LEAST_BYTES: u64 = 4_500;
 /// A flow that is none has this many packets until it is looked at.
@@ -27,23 +33,65 @@ const MOST: usize = 16_384;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
     pub(super) id: FlowId,
-    bytes: u64,
-    next: Timestamp,
+    /// Its line at that look, which is where its rate was added.
+    pub(super) uplink: UplinkId,
+    /// Which look this is: records count theirs, so that one which is another flow's by now is told apart.
+    pub(super) number: u8,
+    /// What it moved between the last two looks; nothing before it has settled.
+    pub(super) rates: Rates,
+    out_bytes: u64,
+    in_bytes: u64,
+    at: Timestamp,
     /// When it began, and what the flow had moved by then.
     began: (Timestamp, u64),
 }
 
 impl Look {
-    /// Whether a flow that has moved `bytes` by now goes on.
-    pub(super) fn has_moved(&self, bytes: u64) -> bool {
-        bytes.saturating_sub(self.bytes) >= LEAST_BYTES
+    /// The first of a transfer that begins.
+    pub(super) fn first(now: Timestamp, id: FlowId, body: &FlowBody) -> Self {
+        Self {
+            id,
+            uplink: UplinkId(body.uplink),
+            number: 0,
+            rates: Rates::default(),
+            out_bytes: body.out_bytes,
+            in_bytes: body.in_bytes,
+            at: now,
+            began: (now, body.out_bytes + body.in_bytes),
+        }
     }
 
-    /// Whether a flow that has moved `bytes` by now is bulky, by what it has moved since the transfer began.
-    pub(super) fn is_bulky(&self, now: Timestamp, bytes: u64) -> bool {
+    /// Whether its flow is bulky, by what it has moved since the transfer began.
+    pub(super) fn is_bulky(&self, now: Timestamp, body: &FlowBody) -> bool {
         let (began, before) = self.began;
-        is_bulky(bytes.saturating_sub(before), now.since(began))
+        is_bulky((body.out_bytes + body.in_bytes).saturating_sub(before), now.since(began))
     }
+
+    /// The one after it, if the transfer still goes on.
+    pub(super) fn next(&self, now: Timestamp, body: &FlowBody) -> Option<Self> {
+        let (out, back) = (body.out_bytes.saturating_sub(self.out_bytes), body.in_bytes.saturating_sub(self.in_bytes));
+        if out + back < LEAST_BYTES {
+            return None;
+        }
+        let number = self.number.saturating_add(1);
+        let span = now.since(self.at);
+        let rates = if number < SETTLED_LOOKS {
+            Rates::default()
+        } else {
+            Rates { download: rate(back, span), upload: rate(out, span) }
+        };
+        Some(Self { number, rates, began: self.began, ..Self::first(now, self.id, body) })
+    }
+
+    fn due(&self) -> Timestamp {
+        self.at + LOOK_INTERVAL
+    }
+}
+
+/// Bytes over a time, in kilobits a second.
+pub(super) fn rate(bytes: u64, span: Duration) -> u32 {
+    let milliseconds = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
+    u32::try_from(bytes.saturating_mul(8) / milliseconds).unwrap_or(u32::MAX)
 }
 
 /// The transfers of one worker, those that are due first in front.
@@ -66,25 +114,25 @@ impl Transfers {
 
     /// When the next look is due; `None`: when a transfer has begun, not before.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        self.looks.front().map(|look| look.next)
+        self.looks.front().map(Look::due)
     }
 
-    /// Takes in a transfer that has moved `bytes`. Says whether there was room.
-    pub(super) fn add(&mut self, now: Timestamp, id: FlowId, bytes: u64) -> bool {
-        self.keep(now, Look { id, bytes, next: now, began: (now, bytes) }, bytes)
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.looks.is_empty()
     }
 
-    /// Takes in one again that has been looked at, and has moved `bytes`. Says whether there was room.
-    pub(super) fn keep(&mut self, now: Timestamp, look: Look, bytes: u64) -> bool {
+    /// Takes in a look. Says whether there was room.
+    pub(super) fn add(&mut self, look: Look) -> bool {
         let has_room = self.looks.len() < MOST;
         if has_room {
-            self.looks.push_back(Look { bytes, next: now + LOOK_INTERVAL, ..look });
+            self.looks.push_back(look);
         }
         has_room
     }
 
     /// Takes out the next one that is due.
     pub(super) fn next_due(&mut self, now: Timestamp) -> Option<Look> {
-        self.looks.front().is_some_and(|look| look.next <= now).then(|| self.looks.pop_front()).flatten()
+        self.looks.front().is_some_and(|look| look.due() <= now).then(|| self.looks.pop_front()).flatten()
     }
 }

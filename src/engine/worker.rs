@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::accounts::{Account, Accounts, Ledger};
 use super::budget::Budget;
 use super::counters::WorkerCounters;
+use super::decisions::Decisions;
 use super::drop_reason::DropReason;
 use super::listing::{Bulkiness, FlowDirection, FlowFilter, FlowListing, FlowPage, FlowState};
 use super::moves::Moves;
 use super::outbox::{Egress, Handoff, Ingress, Journey, Outbox};
+use super::pace::Pace;
 use super::parse::{self, Content, Ports, Way};
 use super::session::{self, Opened};
 use super::shortcut::Shortcuts;
@@ -18,12 +20,15 @@ use super::transfers::Transfers;
 use crate::flow::direction::Direction;
 use crate::flow::fragment::{FragmentCache, FragmentKey, Later, PieceRange};
 use crate::flow::record::{
-    FLAG_FORWARDED, FLAG_INBOUND, FLAG_REPLIED, FLAG_RESCUED, FLAG_RESCUED_AGAIN, FLAG_SHORTCUT, MARK_BULKY, Tick,
+    FLAG_FORWARDED, FLAG_INBOUND, FLAG_REPLIED, FLAG_RESCUED, FLAG_RESCUED_AGAIN, FLAG_SHORTCUT, MARK_BULKY,
+    MARK_ISOLATED, Tick,
 };
 use crate::flow::tcp::{TcpState, TcpTracker, TcpVerdict};
 use crate::flow::{Endpoint, FlowId, FlowKey, FlowTable, FlowV4, Protocol, Timestamp, timeouts};
 use crate::nat::{Ending, Mapping, Mappings};
-use crate::placement::{Affinity, Bulky, Class, LanId, Load, RuleId, Snapshot, UplinkId, WorkerId, owner_of_port};
+use crate::placement::{
+    Affinity, Bulky, Class, LanId, Load, Reason, RuleId, Snapshot, UplinkId, WorkerId, owner_of_port,
+};
 use crate::wire::{Ipv4, PacketBuffer, TcpSegment};
 
 /// How often the clock's hand moves while there is something to forget.
@@ -102,6 +107,8 @@ pub struct Worker {
     pub(super) probe_answers: Budget,
     pub(super) shortcuts: Option<Shortcuts>,
     pub(super) transfers: Transfers,
+    pub(super) pace: Pace,
+    pub(super) decisions: Decisions,
     pub(super) moves: Moves,
     fragments: FragmentCache,
     next_sweep: Timestamp,
@@ -184,6 +191,8 @@ impl Worker {
             probe_answers: Budget::of_probe_answers(),
             shortcuts: parts.shortcuts,
             transfers: Transfers::default(),
+            pace: Pace::default(),
+            decisions: Decisions::default(),
             moves: Moves::default(),
             fragments: FragmentCache::new(),
             next_sweep: Timestamp::default(),
@@ -471,8 +480,9 @@ impl Worker {
 
     /// Forgets what has expired, a bounded share of the table each time.
     pub fn handle_timeout(&mut self, now: Timestamp, out: &mut Outbox) {
-        self.visit_shortcuts(now);
+        let is_news = self.visit_shortcuts(now);
         self.review_transfers(now);
+        self.pace.measure(now, is_news, &self.counters, &self.load);
         if now < self.next_sweep {
             return;
         }
@@ -496,7 +506,8 @@ impl Worker {
         let has_work = !self.table.is_empty() || !self.mappings.is_empty() || !self.fragments.is_empty();
         let visit = self.shortcuts.as_ref().and_then(Shortcuts::poll_timeout);
         let due = has_work.then_some(self.next_sweep).into_iter().chain(visit);
-        due.chain(self.moves.poll_timeout()).chain(self.transfers.poll_timeout()).min()
+        let pace = self.pace.poll_timeout(!self.transfers.is_empty());
+        due.chain(self.moves.poll_timeout()).chain(self.transfers.poll_timeout()).chain(pace).min()
     }
 
     /// Up to a page of the flows that match, from `cursor` on (0 at first, then [`FlowPage::next`]).
@@ -510,10 +521,35 @@ impl Worker {
                 break;
             }
             if record.body.expires > tick && record.body.tcp.state() != TcpState::Aborted {
-                page.flows.extend(list(now, snapshot, record).filter(|flow| is_wanted(filter, flow)));
+                page.flows.extend(self.list(now, snapshot, filter, record));
             }
         }
         page
+    }
+
+    fn list(&self, now: Timestamp, snapshot: &Snapshot, filter: &FlowFilter, record: &FlowV4) -> Option<FlowListing> {
+        let (body, key) = (&record.body, record.key()?);
+        let uplink = UplinkId(body.uplink);
+        let external = snapshot.uplink(uplink).and_then(|uplink| uplink.external)?;
+        if !filter.is_for(&key, uplink) {
+            return None;
+        }
+        Some(FlowListing {
+            tuple: key.tuple(),
+            direction: if record.has(FLAG_INBOUND) { FlowDirection::Inbound } else { FlowDirection::Outbound },
+            external: Endpoint { address: external.into(), port: body.external_port },
+            uplink,
+            bulkiness: if record.is_marked(MARK_BULKY) { Bulkiness::Bulky } else { Bulkiness::Unseen },
+            state: state_of(record),
+            out: (body.out_packets, body.out_bytes),
+            back: (body.in_packets, body.in_bytes),
+            age: now.since(body.created.timestamp()),
+            expires_in: body.expires.timestamp().since(now),
+            rule: RuleId(body.rule),
+            class: if record.is_marked(MARK_ISOLATED) { Class::Isolated } else { Class::Bulk },
+            reason: Reason::from_number(body.reason),
+            scores: self.decisions.recall(&key).map(|scores| scores.as_slice().to_vec()).unwrap_or_default(),
+        })
     }
 }
 
@@ -552,27 +588,6 @@ fn piece_range(ip: &Ipv4) -> Option<PieceRange> {
     PieceRange::new(place.offset, ip.payload_length(), place.more)
 }
 
-fn list(now: Timestamp, snapshot: &Snapshot, record: &FlowV4) -> Option<FlowListing> {
-    let body = &record.body;
-    let key = record.key()?;
-    let uplink = UplinkId(body.uplink);
-    let external = snapshot.uplink(uplink).and_then(|uplink| uplink.external)?;
-    Some(FlowListing {
-        tuple: key.tuple(),
-        direction: if record.has(FLAG_INBOUND) { FlowDirection::Inbound } else { FlowDirection::Outbound },
-        external: Endpoint { address: external.into(), port: body.external_port },
-        uplink,
-        rule: RuleId(body.rule),
-        class: Class::from_number(body.class),
-        bulkiness: if record.is_marked(MARK_BULKY) { Bulkiness::Bulky } else { Bulkiness::Unseen },
-        state: state_of(record),
-        out: (body.out_packets, body.out_bytes),
-        back: (body.in_packets, body.in_bytes),
-        age: now.since(body.created.timestamp()),
-        expires_in: body.expires.timestamp().since(now),
-    })
-}
-
 fn state_of(record: &FlowV4) -> FlowState {
     if record.body.protocol == Protocol::Tcp as u8 {
         match record.body.tcp.state() {
@@ -591,10 +606,4 @@ fn state_of(record: &FlowV4) -> FlowState {
     } else {
         FlowState::Opening
     }
-}
-
-fn is_wanted(filter: &FlowFilter, flow: &FlowListing) -> bool {
-    filter.host.is_none_or(|host| flow.tuple.source.address == host)
-        && filter.uplink.is_none_or(|uplink| flow.uplink == uplink)
-        && filter.protocol.is_none_or(|protocol| flow.tuple.protocol == protocol)
 }

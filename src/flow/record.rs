@@ -125,14 +125,14 @@ pub struct FlowBody {
     pub rule: u16,
     /// The number of its host in the accounts.
     pub host: u16,
-    /// What it is for, as the policy numbers classes.
-    pub class: u8,
     /// Why it has its line, as placement numbers reasons.
     pub reason: u8,
     /// DSCP of its first packet (RFC 2474).
     pub dscp: u8,
     /// [`MARK_STICKY`] and others.
     pub marks: u8,
+    /// How often it was looked at since it began to count as a transfer.
+    pub looks: u8,
 }
 
 /// Both sides have spoken.
@@ -156,6 +156,8 @@ pub const FLAG_FORWARDED: u8 = 128;
 pub const MARK_STICKY: u8 = 1;
 /// It has turned out bulky though it was taken to be urgent, or is of class bulk for being like one that has.
 pub const MARK_BULKY: u8 = 2;
+/// It is for the lines of class isolated.
+pub const MARK_ISOLATED: u8 = 4;
 
 /// An IPv4 flow.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -165,7 +165,7 @@ mod tests {
         let fill = |line| {
             let capacity = Rates { download: 20_000_000, upload: 20_000_000 };
             load.set_knowledge(line, Knowledge { capacity, ..Knowledge::default() });
-            load.add_moving(line, capacity, true);
+            load.measure(line, Rates::default(), capacity);
         };
         fill(DSL[0]);
         assert_eq!(not_full(&load, both), UplinkSet::of(DSL[1]));

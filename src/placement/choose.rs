@@ -4,13 +4,14 @@
 //! those either, lame ones do: a line that may not work serves people better than a refusal, and what says that it is lame
 //! may be what is broken.
 //!
-//! Of those, a flow that may become a transfer gets the line with the fewest transfers for its weight, this one counted: there
-//! it would have the largest share. All others, and those for which lines are equal, get the one with the fewest live flows
-//! for its weight.
+//! Of those, a flow that may become a transfer gets the line where it is expected to be done soonest ([`super::score`]). All
+//! others get a line that is not full, and of those, as of equal ones, the one with the fewest live flows for its weight.
 
 use super::ids::UplinkId;
-use super::load::Load;
+use super::load::{Load, is_full};
 use super::policy::{Tiers, UplinkSet};
+use super::reason::Reason;
+use super::score::{Score, Scores};
 use super::uplink::{Availability, Uplink};
 use crate::flow::{FlowKey, Protocol};
 
@@ -91,24 +92,41 @@ pub fn takes_flows(uplinks: &[Uplink], id: UplinkId) -> bool {
 pub struct Choice {
     /// The line.
     pub uplink: UplinkId,
+    /// Why it is this one.
+    pub reason: Reason,
+    /// What it and the others were compared by; none if there was no other, or the flow asks for little.
+    pub scores: Scores,
 }
 
 /// The one of `candidates` for a new flow, the first of equals; `None` when there is none. Takes time in proportion to the
 /// uplinks.
 #[must_use]
 pub fn choose(uplinks: &[Uplink], load: &Load, demand: Demand, candidates: UplinkSet) -> Option<Choice> {
-    // How many there are with this one, for each unit of weight, in 32.32 fixed point.
-    let share =
-        |count: u32, uplink: &Uplink| (u64::from(count.saturating_add(1)) << 32) / u64::from(uplink.weight.get());
-    let shares = |uplink: &&Uplink| {
-        let transfers = match demand {
-            Demand::Transfer => share(load.transfers(uplink.id), uplink),
-            Demand::Little => 0,
-        };
-        (transfers, share(load.flows(uplink.id), uplink))
+    let mut among = uplinks.iter().filter(|uplink| candidates.contains(uplink.id));
+    if let (Some(only), None) = (among.next(), among.next()) {
+        return Some(Choice { uplink: only.id, reason: Reason::OnlyLine, scores: Scores::default() });
+    }
+    let mut scores = Scores::default();
+    let mut merit = |uplink: &&Uplink| match demand {
+        Demand::Transfer => {
+            let score = Score::of(uplink, load);
+            scores.push(score);
+            (score.expected_us, flows_for_weight(uplink, score.flows))
+        }
+        Demand::Little => (u32::from(is_full(uplink.id, load)), flows_for_weight(uplink, load.flows(uplink.id))),
     };
     let among = uplinks.iter().filter(|uplink| candidates.contains(uplink.id));
-    among.min_by_key(shares).map(|uplink| Choice { uplink: uplink.id })
+    let chosen = among.min_by_key(|uplink| merit(uplink))?.id;
+    let reason = match demand {
+        Demand::Transfer => Reason::Soonest,
+        Demand::Little => Reason::FewestFlows,
+    };
+    Some(Choice { uplink: chosen, reason, scores })
+}
+
+/// How many flows there are with this one for each unit of weight, in 32.32 fixed point.
+fn flows_for_weight(uplink: &Uplink, flows: u32) -> u64 {
+    (u64::from(flows.saturating_add(1)) << 32) / u64::from(uplink.weight.get())
 }
 
 /// As [`choose`], for a flow that is to leave `avoided`: only for a line that is up, something that works well enough to be
@@ -131,26 +149,8 @@ pub fn choose_other(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::placement::uplink::{AddressOwner, DhcpAnswers, NextHop};
-    use crate::wire::MacAddress;
-    use std::net::Ipv4Addr;
-    use std::num::NonZeroU32;
-
-    fn uplink(id: u8, weight: u32) -> Uplink {
-        Uplink {
-            id: UplinkId(id),
-            name: format!("dsl{id}").into(),
-            interface: Some(1),
-            availability: Availability::Usable,
-            external: Some(Ipv4Addr::new(10, 77, id, 2)),
-            mtu: 1500,
-            weight: NonZeroU32::new(weight).unwrap(),
-            next_hop: Some(NextHop::Ethernet { gateway: MacAddress::default(), own: MacAddress::default() }),
-            dhcp: DhcpAnswers::Unwanted,
-            probed: std::sync::Arc::default(),
-            owner: AddressOwner::Router,
-        }
-    }
+    use crate::placement::load::{Knowledge, Rates};
+    use crate::placement::testing::uplink;
 
     fn chosen(uplinks: &[Uplink]) -> Option<UplinkId> {
         choose(uplinks, &Load::default(), Demand::Little, candidates(uplinks, &Tiers::ANY)).map(|choice| choice.uplink)
@@ -229,5 +229,60 @@ mod tests {
         assert_eq!(candidates(&uplinks, &tiers), only(2));
         let alone = Tiers::new(only(1), UplinkSet::NONE, UplinkSet::NONE);
         assert_eq!(candidates(&uplinks, &alone), UplinkSet::NONE);
+    }
+
+    /// Lines of so many Mbit/s that are known.
+    fn lines(load: &Load, mbit: &[u32]) -> Vec<Uplink> {
+        for (id, mbit) in (0..).map(UplinkId).zip(mbit) {
+            let speed = Rates { download: mbit * 1_000, upload: 0 };
+            load.set_knowledge(id, Knowledge { speed, capacity: speed, ..Knowledge::default() });
+        }
+        (0..).take(mbit.len()).map(|id| uplink(id, 1)).collect()
+    }
+
+    #[test]
+    fn no_two_lines_idle_while_a_third_queues() {
+        let load = Load::default();
+        let uplinks = lines(&load, &[20, 20, 20, 20, 10, 5]);
+        let transfers = |id: u8| load.transfers(UplinkId(id));
+        for begun in 1..=200 {
+            let id = choose(&uplinks, &load, Demand::Transfer, UplinkSet::ALL).unwrap().uplink;
+            load.begin_transfer(id);
+            let idle = (0..6).filter(|id| transfers(*id) == 0).count();
+            let longest = (0..6).map(transfers).max().unwrap();
+            assert!(
+                longest <= 1 || idle <= 2,
+                "{begun}: {longest} on one, {idle} idle: the slow ones are worth a wait"
+            );
+            assert!((0..4).all(|id| transfers(id).abs_diff(transfers(0)) <= 1), "equal lines have equally many");
+            assert!(longest <= 4 || idle == 0, "{begun}");
+        }
+        // In the end, in proportion to what they can do.
+        assert_eq!((0..6).map(transfers).collect::<Vec<_>>(), [43, 42, 42, 42, 21, 10]);
+    }
+
+    #[test]
+    fn flow_goes_past_a_line_whose_round_trips_are_long() {
+        let load = Load::default();
+        let uplinks = lines(&load, &[20, 16]);
+        let known = load.knowledge(UplinkId(0));
+        load.set_knowledge(UplinkId(0), Knowledge { round_trip_ms: 60, ..known });
+        let choice = choose(&uplinks, &load, Demand::Transfer, UplinkSet::ALL).unwrap();
+        assert_eq!((choice.uplink, choice.reason), (UplinkId(1), Reason::Soonest));
+        assert_eq!(choice.scores.as_slice().iter().map(Score::uplink).collect::<Vec<_>>(), [UplinkId(0), UplinkId(1)]);
+    }
+
+    #[test]
+    fn what_asks_for_little_avoids_full_lines() {
+        let load = Load::default();
+        let uplinks = lines(&load, &[20, 20]);
+        load.measure(UplinkId(0), Rates::default(), Rates { download: 19_000, upload: 0 });
+        for _ in 0..5 {
+            let choice = choose(&uplinks, &load, Demand::Little, UplinkSet::ALL).unwrap();
+            assert_eq!((choice.uplink, choice.reason), (UplinkId(1), Reason::FewestFlows));
+            load.add(choice.uplink);
+        }
+        let only = choose(&uplinks, &load, Demand::Little, UplinkSet::of(UplinkId(0))).unwrap();
+        assert_eq!((only.uplink, only.reason), (UplinkId(0), Reason::OnlyLine));
     }
 }

@@ -4,7 +4,7 @@
 //! daemon has learned something; never by a packet. It is no part of the snapshot, for a changed snapshot ends the shortcut of
 //! busy flows, and none of this concerns flows that have their line.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam::utils::CachePadded;
 
@@ -13,13 +13,13 @@ use super::ids::{MAX_UPLINKS, UplinkId};
 /// A line counts as full from this share of what it can do, in percent.
 const FULL_PERCENT: u64 = 90;
 
-/// What goes over a line or could, in bits a second.
+/// What goes over a line or could, in kilobits a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
     /// From the internet.
-    pub download: u64,
+    pub download: u32,
     /// To the internet.
-    pub upload: u64,
+    pub upload: u32,
 }
 
 /// What is known of a line beside its flows.
@@ -29,17 +29,17 @@ pub struct Knowledge {
     pub capacity: Rates,
     /// What placement reckons with: the capacity, or what weights say instead; 0: nothing is known.
     pub speed: Rates,
-    /// What a round trip takes, in milliseconds.
-    pub delay_ms: u32,
-    /// Packets lost, of a thousand.
-    pub loss_permille: u32,
+    /// What a round trip takes while the line is not full, in milliseconds.
+    pub round_trip_ms: u32,
+    /// What one connection cannot exceed for the packets that are lost, in kilobits a second; 0: nothing to speak of is lost.
+    pub loss_bound: u32,
 }
 
 /// Both directions of something that is counted.
 #[derive(Debug, Default)]
 struct Both {
-    download: AtomicU64,
-    upload: AtomicU64,
+    download: AtomicU32,
+    upload: AtomicU32,
 }
 
 impl Both {
@@ -52,14 +52,10 @@ impl Both {
         self.upload.store(rates.upload, Ordering::Relaxed);
     }
 
-    fn add(&self, rates: Rates) {
-        self.download.fetch_add(rates.download, Ordering::Relaxed);
-        self.upload.fetch_add(rates.upload, Ordering::Relaxed);
-    }
-
-    fn subtract(&self, rates: Rates) {
-        self.download.fetch_sub(rates.download, Ordering::Relaxed);
-        self.upload.fetch_sub(rates.upload, Ordering::Relaxed);
+    /// Puts `now` in the place of the part that was `before`.
+    fn exchange(&self, before: Rates, now: Rates) {
+        self.download.fetch_add(now.download.wrapping_sub(before.download), Ordering::Relaxed);
+        self.upload.fetch_add(now.upload.wrapping_sub(before.upload), Ordering::Relaxed);
     }
 }
 
@@ -75,11 +71,11 @@ struct UplinkLoad {
     transfers: AtomicU32,
     settled: AtomicU32,
     moving: Both,
-    moving_settled: Both,
+    settled_moving: Both,
     capacity: Both,
     speed: Both,
-    delay_ms: AtomicU32,
-    loss_permille: AtomicU32,
+    round_trip_ms: AtomicU32,
+    loss_bound: AtomicU32,
 }
 
 impl Default for Load {
@@ -111,16 +107,16 @@ impl Load {
         self.of(uplink).settled.load(Ordering::Relaxed)
     }
 
-    /// What its transfers move together, as of the last looks at each.
+    /// What it carries, as measured over the last fifth of a second or so.
     #[must_use]
     pub fn moving(&self, uplink: UplinkId) -> Rates {
         self.of(uplink).moving.rates()
     }
 
-    /// What the settled ones move.
+    /// What the settled transfers have of that.
     #[must_use]
-    pub fn moving_settled(&self, uplink: UplinkId) -> Rates {
-        self.of(uplink).moving_settled.rates()
+    pub fn settled_moving(&self, uplink: UplinkId) -> Rates {
+        self.of(uplink).settled_moving.rates()
     }
 
     /// What is known of it beside.
@@ -130,8 +126,8 @@ impl Load {
         Knowledge {
             capacity: of.capacity.rates(),
             speed: of.speed.rates(),
-            delay_ms: of.delay_ms.load(Ordering::Relaxed),
-            loss_permille: of.loss_permille.load(Ordering::Relaxed),
+            round_trip_ms: of.round_trip_ms.load(Ordering::Relaxed),
+            loss_bound: of.loss_bound.load(Ordering::Relaxed),
         }
     }
 
@@ -140,8 +136,8 @@ impl Load {
         let of = self.of(uplink);
         of.capacity.set(knowledge.capacity);
         of.speed.set(knowledge.speed);
-        of.delay_ms.store(knowledge.delay_ms, Ordering::Relaxed);
-        of.loss_permille.store(knowledge.loss_permille, Ordering::Relaxed);
+        of.round_trip_ms.store(knowledge.round_trip_ms, Ordering::Relaxed);
+        of.loss_bound.store(knowledge.loss_bound, Ordering::Relaxed);
     }
 
     /// Counts a new flow.
@@ -173,22 +169,14 @@ impl Load {
         }
     }
 
-    /// Adds what a transfer was seen to move. What is added is to be subtracted at the next look.
-    pub fn add_moving(&self, uplink: UplinkId, rates: Rates, is_settled: bool) {
-        let of = self.of(uplink);
-        of.moving.add(rates);
-        if is_settled {
-            of.moving_settled.add(rates);
-        }
+    /// A worker has measured `now` as its part of what the uplink carries, where it was `before`.
+    pub fn measure(&self, uplink: UplinkId, before: Rates, now: Rates) {
+        self.of(uplink).moving.exchange(before, now);
     }
 
-    /// Subtracts what [`Self::add_moving`] has added.
-    pub fn subtract_moving(&self, uplink: UplinkId, rates: Rates, is_settled: bool) {
-        let of = self.of(uplink);
-        of.moving.subtract(rates);
-        if is_settled {
-            of.moving_settled.subtract(rates);
-        }
+    /// The same of a settled transfer.
+    pub fn measure_settled(&self, uplink: UplinkId, before: Rates, now: Rates) {
+        self.of(uplink).settled_moving.exchange(before, now);
     }
 }
 
@@ -196,8 +184,9 @@ impl Load {
 /// be full.
 #[must_use]
 pub fn is_full(uplink: UplinkId, load: &Load) -> bool {
-    let (capacity, moving) = (load.knowledge(uplink).capacity, load.moving(uplink));
-    let is_full = |capacity: u64, moving: u64| capacity > 0 && moving >= capacity / 100 * FULL_PERCENT;
+    let (capacity, moving) = (load.of(uplink).capacity.rates(), load.moving(uplink));
+    let is_full =
+        |capacity: u32, moving: u32| capacity > 0 && u64::from(moving) * 100 >= u64::from(capacity) * FULL_PERCENT;
     is_full(capacity.download, moving.download) || is_full(capacity.upload, moving.upload)
 }
 
@@ -209,17 +198,16 @@ mod tests {
     fn line_is_full_at_nine_tenths_of_either_direction() {
         let (load, line) = (Load::default(), UplinkId(3));
         let rates = |download, upload| Rates { download, upload };
-        load.add_moving(line, rates(17_000_000, 1_000_000), false);
+        load.measure(line, rates(0, 0), rates(17_000, 1_000));
         assert!(!is_full(line, &load), "nobody knows what it can do");
-        let capacity = rates(20_000_000, 2_000_000);
-        load.set_knowledge(line, Knowledge { capacity, ..Knowledge::default() });
+        load.set_knowledge(line, Knowledge { capacity: rates(20_000, 2_000), ..Knowledge::default() });
         assert!(!is_full(line, &load));
-        load.add_moving(line, rates(1_000_000, 0), true);
+        load.measure(line, rates(0, 0), rates(1_000, 0));
         assert!(is_full(line, &load) && !is_full(UplinkId(2), &load));
-        load.subtract_moving(line, rates(17_000_000, 1_000_000), false);
+        load.measure(line, rates(17_000, 1_000), rates(0, 1_800));
+        assert_eq!(load.moving(line), rates(1_000, 1_800));
+        assert!(is_full(line, &load), "its upload is");
+        load.measure(line, rates(0, 1_800), rates(0, 0));
         assert!(!is_full(line, &load));
-        assert_eq!((load.moving(line), load.moving_settled(line)), (rates(1_000_000, 0), rates(1_000_000, 0)));
-        load.add_moving(line, rates(0, 1_800_000), false);
-        assert!(is_full(line, &load));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod affinity;
 pub mod bulky;
+pub mod capacity;
 pub mod choose;
 pub mod coverage;
 pub mod default_rules;
@@ -13,10 +14,14 @@ mod memory;
 pub mod policy;
 pub mod pool;
 pub mod reason;
+pub mod score;
+#[cfg(test)]
+mod testing;
 pub mod uplink;
 
 pub use affinity::{Adhesion, Affinity, not_full};
 pub use bulky::{Bulky, Finding, is_bulky};
+pub use capacity::{Estimate, Learner};
 pub use choose::{Choice, Demand, candidates, choose, choose_other, takes_flows};
 pub use coverage::Ranges;
 pub use default_rules::default_rules;
@@ -29,4 +34,5 @@ pub use policy::{
 };
 pub use pool::{Condition, Duty, Ended, Member, Pool, PoolEvent, Rank};
 pub use reason::Reason;
+pub use score::{Score, Scores};
 pub use uplink::{AddressOwner, Availability, DhcpAnswers, Lan, LanLink, NextHop, Snapshot, Uplink};

@@ -51,14 +51,13 @@ fn flow(port: u16, bytes: u64) -> FlowReport {
         external: "10.77.1.2:40000".to_owned(),
         uplink: "dsl1".to_owned(),
         direction: "outbound".to_owned(),
-        bulky: false,
-        rule: None,
         class: "bulk".to_owned(),
         state: "established".to_owned(),
         out: FlowTraffic::default(),
         back: FlowTraffic { packets: 1, bytes },
         age_seconds: 5,
         expires_in_seconds: 300,
+        ..FlowReport::default()
     }
 }
 

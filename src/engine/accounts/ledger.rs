@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::HostId;
 use crate::flow::FlowV4;
+use crate::flow::record::MARK_ISOLATED;
 use crate::placement::{Class, MAX_UPLINKS, UplinkId};
 use crate::sys::shared_words::SharedWords;
 
@@ -35,7 +36,8 @@ impl Account {
     #[must_use]
     pub const fn of(record: &FlowV4) -> Self {
         let body = &record.body;
-        Self { host: HostId(body.host), class: Class::from_number(body.class), uplink: UplinkId(body.uplink) }
+        let class = if record.is_marked(MARK_ISOLATED) { Class::Isolated } else { Class::Bulk };
+        Self { host: HostId(body.host), class, uplink: UplinkId(body.uplink) }
     }
 }
 

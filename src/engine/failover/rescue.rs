@@ -74,6 +74,7 @@ impl Worker {
         self.counters.uplink(from.uplink).syn_rescued.add(1);
         let body = &mut self.table.record_mut(id).body;
         body.created = Tick::at(context.now);
+        body.reason = Reason::Rescued as u8;
         body.flags |= if body.flags & FLAG_RESCUED == 0 { FLAG_RESCUED } else { FLAG_RESCUED_AGAIN };
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::flow::record::MARK_BULKY;
+use crate::flow::record::{MARK_BULKY, MARK_ISOLATED};
 use crate::flow::{EndpointV4, FlowKey, Protocol};
 use crate::placement::{Action, Class, Match, Policy, Rule, RuleId, Stickiness, UplinkSet};
 
@@ -44,7 +44,7 @@ impl Router {
         let end = |(address, port)| EndpointV4 { address, port };
         let key = FlowKey { protocol: Protocol::Udp, internal: end((HOST_A, port)), remote: end(FAR) };
         let record = self.workers[0].table.record(self.workers[0].table.find(&key).unwrap());
-        (Class::from_number(record.body.class), record.is_marked(MARK_BULKY))
+        (if record.is_marked(MARK_ISOLATED) { Class::Isolated } else { Class::Bulk }, record.is_marked(MARK_BULKY))
     }
 
     fn isolated(&self) -> (u64, u64) {

@@ -60,7 +60,7 @@ impl Router {
         let capacity = Rates { download: 20_000_000, upload: 20_000_000 };
         let load = self.workers[0].load();
         load.set_knowledge(line, Knowledge { capacity, ..Knowledge::default() });
-        load.add_moving(line, capacity, true);
+        load.measure(line, Rates::default(), capacity);
     }
 
     fn take_away(&mut self, line: UplinkId) {

@@ -1,6 +1,7 @@
 //! What a line counts as busy with, and who gets which line by it.
 
 use super::*;
+use crate::placement::{Reason, Score};
 
 const FIN_ACK: u8 = 0x11;
 
@@ -112,4 +113,48 @@ fn transfer_that_expires_or_whose_line_is_left_counts_no_more() {
     assert_eq!(router.transfers(), [0, 3]);
     router.wait(Duration::from_secs(7_500));
     assert_eq!(router.transfers(), [0, 0]);
+}
+
+#[test]
+fn transfer_that_goes_on_settles_and_what_it_moves_is_known() {
+    let mut router = Router::new();
+    let mut download = Download::begin(&mut router, 5_000);
+    let line = download.line;
+    let load = router.workers[0].load();
+    for look in 1..=8 {
+        download.go_on(&mut router, 10);
+        router.look(1);
+        assert_eq!(load.settled(line), u32::from(look >= 4), "look {look}");
+    }
+    // Ten segments of 1,440 bytes in a quarter of a second.
+    for moving in [load.moving(line), load.settled_moving(line)] {
+        assert!((450..=480).contains(&moving.download) && moving.upload < 20, "{moving:?}");
+    }
+    download.end(&mut router);
+    assert_eq!((load.transfers(line), load.settled(line)), (0, 0));
+    router.look(2);
+    assert_eq!((load.moving(line), load.settled_moving(line)), Default::default());
+    router.wait(Duration::from_secs(7_500));
+    router.wait(Duration::from_secs(200));
+    assert_eq!(router.workers[0].poll_timeout(), None, "an idle worker sleeps");
+}
+
+#[test]
+fn flow_says_why_it_has_its_line() {
+    let mut router = Router::new();
+    let first = Download::begin(&mut router, 5_000);
+    router.out_one(&tcp((HOST_A, 5_000), (OTHER_SERVER, 443), SYN, (7, 0)));
+    router.out_one(&udp((HOST_A, 6_000), (SERVER, 53), b"question"));
+    let filter = FlowFilter { host: Some(HOST_A), ..FlowFilter::default() };
+    let page = router.workers[0].list_flows(router.now, &router.snapshot, &filter, 0);
+    let why = |port: u16, far: Ipv4Addr| {
+        let is_meant = |flow: &&FlowListing| flow.tuple.source.port == port && flow.tuple.destination.address == far;
+        let flow = page.flows.iter().find(is_meant).unwrap();
+        (flow.reason, flow.scores.iter().map(Score::uplink).collect::<Vec<_>>())
+    };
+    assert_eq!(why(5_000, SERVER), (Reason::Soonest, vec![UplinkId(0), UplinkId(1)]));
+    assert_eq!(why(5_000, OTHER_SERVER), (Reason::Mapping, Vec::new()), "it has the mapping on {:?}", first.line);
+    assert_eq!(why(6_000, SERVER), (Reason::FewestFlows, Vec::new()));
+    let other = FlowFilter { port: Some(6_000), ..filter };
+    assert_eq!(router.workers[0].list_flows(router.now, &router.snapshot, &other, 0).flows.len(), 1);
 }

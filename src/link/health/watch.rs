@@ -52,6 +52,8 @@ pub struct Health {
     session: Option<Session>,
     verdict: Verdict,
     delays: Delays,
+    /// What the last good answer took, on a full line too.
+    last_round_trip: Option<Duration>,
     traffic: TrafficWindow,
     repeated: Repeated,
     peers: Peers,
@@ -73,6 +75,7 @@ impl Health {
             verdict: Verdict::new(thresholds(&settings)),
             settings,
             delays: Delays::default(),
+            last_round_trip: None,
             traffic: TrafficWindow::default(),
             repeated: Repeated::default(),
             peers: Peers::default(),
@@ -243,9 +246,12 @@ impl Health {
         {
             let was_good = session.is_good();
             self.proven.extend(session.note_reply(target));
-            // Our own load says nothing of the line.
-            if !was_good && session.is_good() && self.traffic.load(now, self.capacity) == Load::Light {
-                self.delays.record(now, round_trip);
+            if !was_good && session.is_good() {
+                self.last_round_trip = Some(round_trip);
+                // Our own load says nothing of the line.
+                if self.traffic.load(now, self.capacity) == Load::Light {
+                    self.delays.record(now, round_trip);
+                }
             }
         }
         self.review_round(now);
@@ -298,6 +304,20 @@ impl Health {
         self.events.extend(cause.map(HealthEvent::Changed));
         let is_fast = self.verdict.standing() == Standing::Testing && outcome == Outcome::Good;
         session.next_at = if is_fast { now + FAST_GAP } else { on_the_beat(round.began, now, self.settings.interval) };
+    }
+
+    /// What the last good answer took, whether the line was full or not.
+    #[must_use]
+    pub fn last_round_trip(&self) -> Option<Duration> {
+        self.last_round_trip
+    }
+
+    /// What answers take while the line is not full, and the share of questions lost in the last minute, in percent.
+    #[must_use]
+    pub fn usual(&self, now: Timestamp) -> (Option<Duration>, Option<u8>) {
+        let round_trip = self.delays.quantiles().0.map(|quantiles| quantiles.median);
+        let loss = self.session.as_ref().and_then(|session| session.loss(|losses| losses.percent(now)[1]));
+        (round_trip, loss)
     }
 
     /// How the line is, for people.

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use netns_tests::{Capture, Lab, LabError, LabOptions, SERVER, beside};
-use potato::demo::lab::remove_on_signals;
+use potato::demo::lab::{Router, remove_on_signals};
 use potato::demo::server::Servers;
 
 use arrivals::Arrivals;
@@ -29,6 +29,9 @@ use report::Report;
 
 /// Rates of the lines towards the LAN, in Mbit/s.
 const LINES: [u32; 6] = [20, 20, 20, 20, 10, 5];
+/// A full frame, and the payload in it (with TCP's timestamps), in bytes.
+const FRAME: f64 = 1_514.0;
+const PAYLOAD: f64 = 1_448.0;
 /// LAN hosts.
 const HOSTS: u8 = 60;
 
@@ -48,6 +51,9 @@ struct Arguments {
     /// Potato does not know the lines' rates and must learn them.
     #[arg(long)]
     learned: bool,
+    /// Instead of all that: so many downloads without an end, and which part of the lines' sum they have together.
+    #[arg(long)]
+    long: Option<u32>,
 }
 
 /// Who routes.
@@ -71,11 +77,12 @@ impl Contender {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     remove_on_signals();
-    match measure(&arguments) {
-        Ok(report) => {
-            println!("{report}");
-            ExitCode::SUCCESS
-        }
+    let outcome = match arguments.long {
+        None => measure(&arguments).map(|report| println!("{report}")),
+        Some(downloads) => measure_long(&arguments, downloads),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("workload: {error}");
             ExitCode::FAILURE
@@ -110,17 +117,38 @@ fn take_turn(
 ) -> Result<Vec<f64>, LabError> {
     let lab = lab(arguments.learned)?;
     let _servers = Servers::start(lab.internet())?;
-    let _router = match contender {
-        Contender::Kernel => {
-            kernel::set_up(&lab, &LINES)?;
-            None
-        }
-        Contender::Potato => Some(lab.start_router(&beside()?, Capture::Auto)?),
-    };
+    let _router = route(contender, &lab)?;
     let office = Office::new(&lab, HOSTS);
     office.wait_for(SERVER)?;
     let done = office.work(downloads, Duration::from_secs(arguments.seconds))?;
     Ok(done.iter().map(|download| alone.slowdown(*download)).collect())
+}
+
+/// What part of the lines' sum long downloads have together. The lines' shapers count headers, so these are added.
+fn measure_long(arguments: &Arguments, downloads: u32) -> Result<(), LabError> {
+    for contender in Contender::BOTH {
+        let lab = lab(arguments.learned)?;
+        let _servers = Servers::start(lab.internet())?;
+        let _router = route(contender, &lab)?;
+        let office = Office::new(&lab, HOSTS);
+        office.wait_for(SERVER)?;
+        let mbit = office.receive(downloads)? * 8.0 / 1e6 * FRAME / PAYLOAD;
+        let sum = f64::from(LINES.iter().sum::<u32>());
+        println!(
+            "{downloads} long downloads, {}: {mbit:.1} of {sum} Mbit/s, {:.1} %",
+            contender.name(),
+            mbit / sum * 100.0
+        );
+    }
+    Ok(())
+}
+
+/// Sets one of the two up in a lab; the router ends when it is dropped.
+fn route(contender: Contender, lab: &Lab) -> Result<Option<Router>, LabError> {
+    match contender {
+        Contender::Kernel => kernel::set_up(lab, &LINES).map(|()| None),
+        Contender::Potato => lab.start_router(&beside()?, Capture::Auto).map(Some),
+    }
 }
 
 /// How long downloads take that are alone on the fastest line.

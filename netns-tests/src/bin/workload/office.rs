@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,6 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SIZES: [u64; 8] = [4_000, 16_000, 32_000, 64_000, 128_000, 512_000, 2_000_000, 8_000_000];
 /// How often each is measured: the median counts.
 const REPEATS: usize = 5;
+
+/// Long downloads begin so far apart...
+const LONG_GAP: Duration = Duration::from_millis(20);
+/// ...find their pace within this...
+const LONG_WARM_UP: Duration = Duration::from_secs(5);
+/// ...and are measured for so long.
+const LONG_SPAN: Duration = Duration::from_secs(15);
 
 /// A download that was made.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +89,27 @@ impl<'l> Office<'l> {
         Ok((sender, person))
     }
 
+    /// What so many endless downloads receive together, in bytes a second, once they have found their pace.
+    pub(crate) fn receive(&self, downloads: u32) -> Result<f64, LabError> {
+        let (received, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let mut readers = Vec::new();
+        for host in (1..=self.hosts).cycle().take(downloads as usize) {
+            let (received, over) = (Arc::clone(&received), Arc::clone(&over));
+            let reader = move || thread::spawn(move || read(&received, &over));
+            readers.push(self.lab.host(host).run(reader)?);
+            thread::sleep(LONG_GAP);
+        }
+        thread::sleep(LONG_WARM_UP);
+        let (bytes, start) = (received.load(Ordering::Relaxed), clock::monotonic());
+        thread::sleep(LONG_SPAN);
+        let (bytes, span) = (received.load(Ordering::Relaxed) - bytes, clock::monotonic() - start);
+        over.store(true, Ordering::Relaxed);
+        let done: io::Result<()> =
+            readers.into_iter().try_for_each(|reader| reader.join().unwrap_or_else(|_| Err(panicked())));
+        done.map_err(|source| LabError::Io { action: "a long download".to_owned(), source })?;
+        Ok(bytes as f64 / span.as_secs_f64())
+    }
+
     /// Measures downloads of several sizes, one by one.
     pub(crate) fn alone(&self) -> Result<Alone, LabError> {
         let measure = |bytes| {
@@ -96,6 +125,18 @@ impl<'l> Office<'l> {
 
 fn panicked() -> io::Error {
     io::Error::other("the thread of a download panicked")
+}
+
+/// A download that ends when it is told to.
+fn read(received: &AtomicU64, over: &AtomicBool) -> io::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((SERVER, 80)), PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /bytes/100000000000 HTTP/1.0\r\n\r\n")?;
+    let mut block = vec![0; 64 * 1024];
+    while !over.load(Ordering::Relaxed) {
+        received.fetch_add(stream.read(&mut block)? as u64, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// One download, from the connection's first packet to the last byte.
