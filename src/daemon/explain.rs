@@ -10,6 +10,9 @@ use crate::flow::Protocol;
 use crate::placement::{Demand, Load, Opening, Snapshot, Stickiness, UplinkId, UplinkSet, candidates, choose};
 use crate::wire::ipv4::is_one_host;
 
+/// What becomes of packets that are not ours.
+const KERNEL: &str = "kernel";
+
 impl Router<'_> {
     /// Says what would become of a connection now.
     ///
@@ -20,8 +23,8 @@ impl Router<'_> {
         let configured = places::configured(&self.uplinks).map(|uplink| uplink.id).collect();
         let place = Place { snapshot: &self.snapshot(), load: self.workers.load(), configured, sticky: None };
         let mut report = place.explain(&opening);
-        if let Some(name) = direct_rule(&self.config, opening.key.remote.address) {
-            report.rule = Some(name.to_owned());
+        if report.fate == KERNEL {
+            report.rule = direct_rule(&self.config, opening.key.remote.address).map(str::to_owned);
         }
         let (host, mut networks) = (opening.key.internal.address, self.lans.iter().flat_map(|lan| &lan.networks));
         if !networks.any(|network| network.contains(&host)) {
@@ -55,7 +58,7 @@ impl Place<'_> {
         if let Some(network) = self.snapshot.kernel_networks.iter().find(|network| network.contains(&far)) {
             let note =
                 format!("{far} is in {network}, which the kernel reaches by itself: its packets are not translated");
-            (report.fate, report.notes) = ("kernel".to_owned(), vec![note]);
+            (report.fate, report.notes) = (KERNEL.to_owned(), vec![note]);
             return report;
         }
         if let Some(nobody) = [host, far].into_iter().find(|address| !is_one_host(*address) || address.is_link_local())
