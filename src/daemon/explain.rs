@@ -12,6 +12,9 @@ use crate::placement::{
 };
 use crate::wire::ipv4::is_one_host;
 
+/// What becomes of packets that are not ours.
+const KERNEL: &str = "kernel";
+
 impl Router<'_> {
     /// Says what would become of a connection now.
     ///
@@ -34,8 +37,8 @@ impl Router<'_> {
         if is_bulky {
             report.notes.push("connections like it have turned out bulky: it would be class bulk".to_owned());
         }
-        if let Some(name) = direct_rule(&self.config, opening.key.remote.address) {
-            report.rule = Some(name.to_owned());
+        if report.fate == KERNEL {
+            report.rule = direct_rule(&self.config, opening.key.remote.address).map(str::to_owned);
         }
         let (host, mut networks) = (opening.key.internal.address, self.lans.iter().flat_map(|lan| &lan.networks));
         if !networks.any(|network| network.contains(&host)) {
@@ -71,7 +74,7 @@ impl Place<'_> {
         if let Some(network) = self.snapshot.kernel_networks.iter().find(|network| network.contains(&far)) {
             let note =
                 format!("{far} is in {network}, which the kernel reaches by itself: its packets are not translated");
-            (report.fate, report.notes) = ("kernel".to_owned(), vec![note]);
+            (report.fate, report.notes) = (KERNEL.to_owned(), vec![note]);
             return report;
         }
         if let Some(nobody) = [host, far].into_iter().find(|address| !is_one_host(*address) || address.is_link_local())
