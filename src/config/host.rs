@@ -112,7 +112,7 @@ mod tests {
         let long = "a".repeat(254);
         let group = "01:00:5e:00:00:01";
         for wrong in
-            ["", "192.168.10", "192.168.10.500", "224.0.0.1", "fe80::1", "lap top", "läptop", "2", group, &long]
+            ["", "192.168.10", "192.168.10.500", "224.0.0.1", "fe80::1", "lap top", "läptop", "2", group, long.as_str()]
         {
             let said = of(wrong).unwrap_err().to_string();
             assert!(said.contains("02:00:5e:10:00:01 or laptop"), "{said}");
