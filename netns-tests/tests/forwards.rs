@@ -134,7 +134,7 @@ fn six_lines_at_once_lead_to_one_server(capture: Capture) {
     let world = world(capture, 6);
     let file = world.lab.directory().join("answers.pcap");
     let answers =
-        Capturing::start(world.internet(), "any", "in", "src port 8080 or src portrange 8000-8010", 64, &file);
+        Capturing::start(world.internet(), "any", "in", "src port 8080 or src portrange 8000-8010", 128, &file);
     let web = listener(world.host(1), ANY, 82);
     let mut connections: Vec<Ends> =
         (1..=6).map(|line| Ends::connect(world.internet(), SERVER, at(line, 8080), &web)).collect();

@@ -185,9 +185,9 @@ impl Router<'_> {
         self.tun.interface = self.host.prepare_tun(self.config.lan.tun.as_str(), address, mtu, egress).await?;
         self.tun.prepared = Some((address, mtu));
         if std::mem::take(&mut self.tun.stale) {
-            for lan in self.lans.iter().filter(|lan| lan.mode == Some(Mode::Tun)) {
-                let Some(interface) = &lan.interface else { continue };
-                log(&self.host.prepare_lan(interface, LanCapture::Tun).await?);
+            let led: Vec<_> = self.lans.iter().filter_map(|lan| Some((lan.interface.clone()?, lan.mode?))).collect();
+            for (interface, mode) in led {
+                self.prepare_lan(&interface, mode).await?;
             }
         }
         Ok(())

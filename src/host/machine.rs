@@ -190,10 +190,12 @@ impl Host {
     ) -> Result<Vec<HostWarning>, HostError> {
         let interface = self.current(interface).await?;
         // Before forwarding: nothing may slip out by a default route of the kernel's.
-        match capture {
-            LanCapture::Packet { guard } => self.steps.guard(&interface, guard).await?,
-            LanCapture::Tun => self.route(&interface.name).await?,
+        if let LanCapture::Packet { guard } = capture {
+            self.steps.guard(&interface, guard).await?;
         }
+        // Captured by packet sockets, its packets never come to these rules. But the kernel asks the same rules whether what it
+        // takes from the TUN device to a host there may have such a source: without them, nothing that a host has not asked for.
+        self.route(&interface.name).await?;
         self.steps.set_sysctl(&interface, Family::Ipv4, "forwarding", "1")?;
         let mut warnings = self.steps.set_receive_features(&interface)?;
         if self.lan_networks(&interface).await?.is_empty() {

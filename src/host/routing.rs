@@ -1,6 +1,6 @@
 //! The rules and the table that lead packets to the TUN device.
 //!
-//! For each interface whose packets the router takes by TUN, and for `lo`, which stands for the machine's own packets:
+//! For each LAN interface, and for `lo`, which stands for the machine's own packets:
 //! ```text
 //! 7400: from all iif <interface> lookup main suppress_prefixlength 0     what the machine has a route to stays with it,
 //! 7401: from all iif <interface> lookup 7400                             all else goes to the TUN device
@@ -8,6 +8,9 @@
 //! table 7400: default dev potato0 src <LAN address>
 //!             unreachable default metric 4278198272                      while there is no TUN device, nothing leaks
 //! ```
+//! Where packets are taken by sockets instead, none comes to these rules; but the kernel's source check asks them about what goes
+//! from the TUN device to that interface.
+//!
 //! Where somebody else has rules of these priorities or uses the table, the next free ones are taken. Rules and routes of
 //! ours carry [`PROTOCOL`]; nothing else is ever changed or deleted.
 
