@@ -4,9 +4,14 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::time::Duration;
 
-use potato::config::{self, Capture, Config, Drain, InterfaceName, ReservedHost, Role, Tariff, UplinkKind, Workers};
+use potato::config::{
+    self, Capture, Config, Drain, ForwardTarget, ForwardedLines, HostIdentity, Hours, InterfaceName, IsolatedLines,
+    Role, Tariff, TimeOfDay, UplinkKind, Workers,
+};
 use potato::engine::Limits;
+use potato::flow::Protocol;
 use potato::link::health::{Probe, Wanted};
+use potato::placement::Fallback;
 
 /// A file in which everything that may stand there stands there.
 const FULL: &str = r#"[router]
@@ -20,6 +25,7 @@ movable_udp = [443, 4500]
 interface = ["lan0", "lan1"]
 capture = "packet"
 tun = "potato1"
+leases = "/var/lib/misc/dnsmasq.leases"
 
 [[uplink]]
 name = "dsl1"
@@ -53,8 +59,10 @@ max_loss_percent = 30
 
 [[reserve]]
 uplink = "cable_2-b"
-hosts = ["192.168.10.50", "02:00:5e:10:00:01"]
+hosts = ["192.168.10.50", "02:00:5e:10:00:01", "Laptop"]
+from = "08:30"
 until = "18:00"
+when_down = "refuse"
 
 [[rule]]
 name = "ssh"
@@ -146,9 +154,19 @@ fn full_file_is_read_whole() {
     ];
     let wanted: Vec<_> = [Wanted::Gateway, Wanted::NameServers].into_iter().chain(hosts.map(Wanted::Host)).collect();
     assert_eq!(health.targets.as_deref(), Some(&wanted[..]));
-    assert!(matches!(config.reservations[0].hosts[1], ReservedHost::Mac(_)));
+    let reservation = &config.reservations[0];
+    assert!(matches!(reservation.hosts[1], HostIdentity::Mac(_)));
+    assert_eq!(reservation.hosts[2].to_string(), "laptop");
+    let (from, until) = (TimeOfDay { hour: 8, minute: 30 }, TimeOfDay { hour: 18, minute: 0 });
+    assert_eq!((reservation.hours, reservation.when_down), (Some(Hours { from, until }), Fallback::Refuse));
+    assert_eq!(config.lan.leases.as_deref(), Some(Path::new("/var/lib/misc/dnsmasq.leases")));
     assert_eq!(config.rules[0].matches.destination_ports, [22..=22]);
-    assert_eq!(config.forwards[0].uplink, None);
+    let forward = &config.forwards[0];
+    assert_eq!(
+        (&forward.lines, &forward.protocols[..], &forward.ports),
+        (&ForwardedLines::Any, &[Protocol::Tcp][..], &(8080..=8080))
+    );
+    assert_eq!((forward.to, forward.to_port.get()), (ForwardTarget::Host(Ipv4Addr::new(192, 168, 10, 10)), 80));
     assert_eq!(config.web.unwrap().listen.port(), 8080);
 }
 
@@ -156,7 +174,7 @@ fn full_file_is_read_whole() {
 fn what_has_no_effect_yet_is_said_with_its_line() {
     let warnings: Vec<_> =
         parse(FULL).unwrap().warnings.into_iter().map(|warning| (warning.line, warning.what)).collect();
-    let expected = [(43, "[[reserve]]"), (55, "[[forward]]"), (61, "[web]")];
+    let expected = [(67, "[web]")];
     assert_eq!(warnings, expected.map(|(line, what)| (line, what.to_owned())));
 }
 
@@ -190,6 +208,16 @@ fn lines_in_reserve_drain_in_five_minutes_unless_the_file_says_otherwise() {
     }
     assert_refused(&format!("{LEAST}drain = \"30s\"\n"), 10, &["`drain`", "always in use", "role = \"standby\""]);
     assert_refused(&format!("{LEAST}metered = \"yes\"\n"), 10, &["`metered`", "true or false"]);
+}
+
+#[test]
+fn isolated_line_is_named_by_its_role_or_picked() {
+    assert_eq!(parse(LEAST).unwrap().router.isolated, IsolatedLines::Roles);
+    let with = |value: &str| format!("[router]\nisolated = {value}\n{LEAST}");
+    assert_eq!(parse(&with("\"auto\"")).unwrap().router.isolated, IsolatedLines::Auto);
+    assert_eq!(parse(&with("\"roles\"")).unwrap().router.isolated, IsolatedLines::Roles);
+    assert_refused(&with("\"dsl1\""), 2, &["`isolated`", "unknown word \"dsl1\"", "auto", "roles"]);
+    assert_refused(&with("true"), 2, &["`isolated`"]);
 }
 
 #[test]
@@ -551,16 +579,29 @@ fn without_a_health_section_lines_are_watched_as_usual() {
     assert_eq!((health.down_after, health.up_after, health.max_loss_percent), (2, 3, 20));
 }
 
+/// Asserts that the least file with `section` behind it is refused at this line of the section.
+fn refused(section: &str, line: usize, parts: &[&str]) {
+    assert_refused(&format!("{LEAST}{section}\n"), 9 + line, parts);
+}
+
 #[test]
-fn mistakes_in_sections_for_later_are_found_now() {
-    let refused =
-        |section: &str, line: usize, parts: &[&str]| assert_refused(&format!("{LEAST}{section}\n"), 9 + line, parts);
+fn mistakes_in_reservations_rules_and_pages_are_named() {
     refused(
         "[[reserve]]\nuplink = \"dsl2\"\nhosts = [\"192.168.10.50\"]",
         2,
         &["`uplink`", "no uplink named \"dsl2\"", "dsl1"],
     );
     refused("[[reserve]]\nuplink = \"dsl1\"\nhosts = [\"192.168.10\"]", 3, &["`hosts`", "Ethernet address"]);
+    let reserve = |lines: &str| format!("[[reserve]]\nuplink = \"dsl1\"\n{lines}");
+    refused(&reserve("hosts = [\"laptop\"]"), 3, &["`hosts`", "\"laptop\" is a hostname", "add leases = ", "to [lan]"]);
+    let known = "hosts = [\"10.0.0.1\"]\n";
+    refused(&reserve(&format!("{known}when_down = \"queue\"")), 4, &["`when_down`", "`pool` or `refuse`"]);
+    refused(
+        &reserve(&format!("{known}from = \"18:00\"\nuntil = \"18:00\"")),
+        5,
+        &["`until`", "end when it begins", "neither"],
+    );
+    refused(&reserve(&format!("{known}from = \"00:00\"")), 4, &["`from`", "end when it begins"]);
     refused("[[reserve]]\nuplink = \"dsl1\"", 1, &["[[reserve]] has no `hosts`"]);
     for time in ["\"25:00\"", "\"18:60\"", "\"18\"", "\"6pm\"", "\"1:00\"", "\"+1:00\"", "18:00:00", "18"] {
         refused(
@@ -584,13 +625,92 @@ fn mistakes_in_sections_for_later_are_found_now() {
     refused("[[rule]]\nname = \"r\"\nclass = \"slow\"", 3, &["`class`", "`isolated` or `bulk`"]);
     refused("[[rule]]\nname = \"r\"\nprotocol = \"sctp\"\nclass = \"bulk\"", 3, &["`protocol`", "`tcp`"]);
     refused("[[rule]]\nname = \"r\"\nexcept_destination = [\"x\"]\nclass = \"bulk\"", 3, &["`except_destination`"]);
-    let forward = "[[forward]]\nuplink = \"any\"\nprotocol = \"tcp\"\nport = 8080\nto = \"192.168.10.10:80\"";
-    refused(&forward.replace("any", "nobody"), 2, &["`uplink`", "no uplink named \"nobody\""]);
-    refused(&forward.replace("\"tcp\"", "\"icmp\""), 3, &["`protocol`", "`tcp` or `udp`"]);
-    refused(&forward.replace("8080", "80800"), 4, &["`port`", "from 1 to 65535"]);
-    refused(&forward.replace(":80\"", "\""), 5, &["`to`", "\"192.168.10.10:80\""]);
     refused("[web]\nlisten = \"8080\"", 2, &["`listen`", "\"192.168.10.1:8080\""]);
     refused("[web]\nport = 8080", 2, &["`port`", "`listen`"]);
+}
+
+/// Lines: 2 uplink, 3 protocol, 4 port, 5 to.
+const FORWARD: &str = "[[forward]]\nuplink = \"any\"\nprotocol = \"tcp\"\nport = 8080\nto = \"192.168.10.10:80\"\n";
+
+#[test]
+fn forwards_are_read() {
+    let read = |port: &str, to: &str| {
+        let text = FORWARD.replace("8080", port).replace("192.168.10.10:80", to);
+        let forward = parse(&format!("{LEAST}{text}")).unwrap().forwards.remove(0);
+        (forward.ports, forward.to, forward.to_port.get())
+    };
+    let host = ForwardTarget::Host(Ipv4Addr::new(192, 168, 10, 10));
+    assert_eq!(read("\"8080\"", "192.168.10.10"), (8080..=8080, host, 8080));
+    assert_eq!(read("\"8000-8010\"", "192.168.10.10"), (8000..=8010, host, 8000));
+    assert_eq!(read("\"8000-8010\"", "192.168.10.10:9000"), (8000..=8010, host, 9000));
+    assert_eq!(read("\"8000-8010\"", "192.168.10.10:9000-9010"), (8000..=8010, host, 9000));
+    assert_eq!(read("2222", "router:22"), (2222..=2222, ForwardTarget::Router, 22));
+    assert_eq!(read("22", "router"), (22..=22, ForwardTarget::Router, 22));
+    let more = "uplink = [\"dsl1\"]\nsource = [\"203.0.113.0/24\", \"198.51.100.7\"]\nname = \"web\"\nprotocol = [\"udp\", \"tcp\"]";
+    let text = FORWARD.replace("uplink = \"any\"\nprotocol = \"tcp\"", more);
+    let forward = parse(&format!("{LEAST}{text}")).unwrap().forwards.remove(0);
+    assert!(matches!(&forward.lines, ForwardedLines::Named(names) if names.len() == 1 && names[0].as_str() == "dsl1"));
+    assert_eq!(forward.protocols, [Protocol::Tcp, Protocol::Udp]);
+    let sources: Vec<_> = forward.sources.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (sources.as_slice(), forward.name.as_deref()),
+        (&["203.0.113.0/24".to_owned(), "198.51.100.7/32".to_owned()][..], Some("web"))
+    );
+}
+
+#[test]
+fn mistakes_in_forwards_are_named() {
+    let with = |from: &str, to: &str| FORWARD.replace(from, to);
+    refused(&with("any", "nobody"), 2, &["`uplink`", "no uplink named \"nobody\""]);
+    refused(&with("\"any\"", "[\"dsl1\", \"any\"]"), 2, &["`uplink`", "every line already"]);
+    refused(&with("\"any\"", "[]"), 2, &["`uplink`", "the list is empty"]);
+    refused(&with("\"tcp\"", "\"icmp\""), 3, &["`protocol`", "`tcp` or `udp`"]);
+    refused(&with("8080", "80800"), 4, &["`port`", "from 1 to 65535"]);
+    refused(&with("8080", "true"), 4, &["`port`", "\"8000-8010\""]);
+    for port in ["\"8000-\"", "\"0-5\"", "\"http\"", "\"1-70000\"", "\"1-2-3\""] {
+        refused(&with("8080", port), 4, &["`port`", "no range of ports", "\"8000-8010\""]);
+    }
+    refused(&with("8080", "\"8010-8000\""), 4, &["`port`", "ends before it starts", "\"8000-8010\""]);
+    for port in ["61440", "61503", "\"60000-62000\""] {
+        refused(&with("8080", port), 4, &["`port`", "61440 to 61503 are the router's own"]);
+    }
+    refused(&with("8080", "\"60-70\"").replace("tcp", "udp"), 4, &["`port`", "UDP port 68 is the router's own"]);
+    refused(&with("192.168.10.10:80", "web:80"), 5, &["`to`", "\"192.168.10.10:80\"", "\"router:22\""]);
+    refused(&with("192.168.10.10:80", "192.168.10.10:0"), 5, &["`to`", "no port"]);
+    refused(&with("192.168.10.10:80", "127.0.0.1:80"), 5, &["`to`", "not the address of one host"]);
+    refused(&with("192.168.10.10:80", "10.77.1.2:80"), 5, &["`to`", "own address on dsl1", "\"router\""]);
+    refused(&with("192.168.10.10:80", "10.77.1.9:80"), 5, &["`to`", "outside, in the network of dsl1"]);
+    refused(&with("8080", "\"1-100\"").replace(":80", ":1-50"), 5, &["`to`", "50 ports inside for 100 outside"]);
+    refused(&with("8080", "\"1-100\"").replace(":80", ":65500"), 5, &["`to`", "beyond port 65535", "at most 65436"]);
+    refused(&format!("{FORWARD}source = [\"office\"]"), 6, &["`source`", "\"203.0.113.0/24\""]);
+    refused(&format!("{FORWARD}source = \"203.0.113.9/24\""), 6, &["`source`", "\"203.0.113.0/24\" for the network"]);
+    refused(&with("8080", "\"1-50000\""), 4, &["`port`", "only 15536 tcp ports of dsl1", "16384 are left"]);
+    refused(&format!("{FORWARD}uplinks = \"any\""), 6, &["`uplinks`", "`uplink`"]);
+}
+
+#[test]
+fn two_forwards_of_one_port_are_refused() {
+    let second = FORWARD.replace("8080", "\"8000-8100\"");
+    let named = format!("{FORWARD}name = \"web\"\n");
+    refused(
+        &format!("{named}{second}"),
+        10,
+        &["`port`", "tcp port 8080 is forwarded by the forward \"web\" of line", "other ports"],
+    );
+    let text = format!("{FORWARD}{}", second.replace("tcp", "udp"));
+    assert_eq!(parse(&format!("{LEAST}{text}")).unwrap().forwards.len(), 2);
+    let line = |name: &str| FORWARD.replace("any", name);
+    let apart = format!("{FULL}{}{}", line("dsl1").replace("8080", "80"), line("cable_2-b").replace("8080", "80"));
+    assert_eq!(parse(&apart).unwrap().forwards.len(), 3);
+}
+
+#[test]
+fn adopted_lines_forward_nothing() {
+    let adopted = "[[uplink]]\nname = \"lte\"\ninterface = \"wwan0\"\nkind = \"adopted\"\n";
+    let all = parse(&format!("{LEAST}{adopted}{FORWARD}")).unwrap();
+    assert!(all.warnings.iter().any(|warning| warning.what.contains("adopted")), "{:?}", all.warnings);
+    let text = format!("{adopted}{}", FORWARD.replace("any", "lte"));
+    refused(&text, 6, &["`uplink`", "\"lte\" is of kind \"adopted\"", "the kernel's"]);
 }
 
 #[test]

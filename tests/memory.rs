@@ -56,6 +56,7 @@ fn snapshot() -> Snapshot {
         lans: vec![Some(lan)],
         kernel_networks: Vec::new(),
         policy: std::sync::Arc::default(),
+        forwards: std::sync::Arc::default(),
     }
 }
 

@@ -43,6 +43,27 @@ impl Connection {
         found.map(|connection| connection.expect("20 connections use both uplinks"))
     }
 
+    /// A connection of a host (1 and up) on an uplink (1 and up).
+    ///
+    /// # Panics
+    /// When it gets none there.
+    #[must_use]
+    pub fn on_uplink(world: &World, host: u8, uplink: usize) -> Self {
+        let listening = listener(world.internet(), SERVER, 7000);
+        let open = |_| {
+            let near = connect(world.host(host), 0, SocketAddr::from((SERVER, 7000))).must();
+            let (far, external) = listening.accept().must();
+            let IpAddr::V4(address) = external.ip() else { unreachable!("the lab is IPv4") };
+            far.set_read_timeout(Some(PATIENCE)).must();
+            near.set_read_timeout(Some(PATIENCE)).must();
+            Self { near, far, uplink: usize::from(address.octets()[2]) }
+        };
+        // All at once: those that have ended would make room on other lines.
+        let connections: Vec<_> = (0..20).map(open).collect();
+        let found = connections.into_iter().find(|connection| connection.uplink == uplink);
+        found.expect("20 connections use every uplink that is for the host")
+    }
+
     /// Waits until the near end is told that the connection is over, and gives how it was told.
     ///
     /// # Panics

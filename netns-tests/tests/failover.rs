@@ -124,16 +124,16 @@ fn events(world: &World, kind: &str) -> Vec<Value> {
 fn a_lost_carrier_is_told_to_every_kind_of_client(capture: Capture) {
     let mut world = World::new(capture, 1, 2);
     let [mut first, mut second] = Connection::on_each_uplink(&world);
-    let (datagrams, quic) = (echo(&world, 7001), echo(&world, 443));
+    let (datagrams, tunnel) = (echo(&world, 7001), echo(&world, 51_820));
     let (lost, kept) = (client_on(&world, &datagrams, 1), client_on(&world, &datagrams, 2));
-    let moving = client_on(&world, &quic, 1);
+    let moving = client_on(&world, &tunnel, 1);
     let accepting = listener(world.internet(), SERVER, 7002);
     let (carrier, told, refused, connected, moved) = scope(|scope| {
         let told = time_of(scope, || first.end());
         let refused = time_of(scope, || lost.recv(&mut [0; 1]).expect_err("nobody says anything").kind());
         let start = lose(&world, 1);
         let moved = time_of(scope, || {
-            wait_for("an answer over the other line", || match ask(&moving, &quic) {
+            wait_for("an answer over the other line", || match ask(&moving, &tunnel) {
                 Some(2) => Ok(()),
                 other => Err(format!("{other:?}")),
             });
@@ -144,7 +144,7 @@ fn a_lost_carrier_is_told_to_every_kind_of_client(capture: Capture) {
     });
     let after = |time: Duration| time.saturating_sub(carrier);
     println!(
-        "carrier lost: new connection after {:?}, TCP client told after {:?}, UDP client told after {:?}, QUIC goes on after {:?}",
+        "carrier lost: new connection after {:?}, TCP client told after {:?}, UDP client told after {:?}, WireGuard goes on after {:?}",
         after(connected.0),
         after(told.0),
         after(refused.0),
@@ -167,7 +167,7 @@ fn a_lost_carrier_is_told_to_every_kind_of_client(capture: Capture) {
     assert!(ended[0]["cause"].as_str().is_some_and(|why| why.contains(", 1 flow moved")), "{ended:?}");
     // The line is back: what was moved stays where it is.
     give_back(&mut world, 1);
-    assert_eq!(ask(&moving, &quic), Some(2));
+    assert_eq!(ask(&moving, &tunnel), Some(2));
     assert_eq!(number(&world, 1, "flows"), 0);
     world.finish();
 }

@@ -60,11 +60,19 @@ fn line(event: &EventReport) -> String {
         "host-limited" => return limited(event),
         "session-failed" => format!("{uplink}: no session"),
         "link-ordered" => format!("link {to} {uplink} ordered"),
+        "line-reserved" => format!("{uplink} reserved for {to}"),
+        "line-released" => format!("{uplink} released from {to}"),
+        "reservation-refused" => format!("reservation of {uplink} not changed"),
+        "reservation-begun" => format!("{uplink} is reserved for {to} from now on"),
+        "reservation-ended" => format!("reservation of {uplink} for {to} ended"),
         "reload-ordered" => "configuration ordered to be read again".to_owned(),
         "uplink-added" => format!("{uplink} added"),
         "uplink-removed" => format!("{uplink} removed, {} connections ended", event.count.unwrap_or(0)),
         "uplink-replaced" => format!("{uplink} is a new line, {} connections ended", event.count.unwrap_or(0)),
         "uplink-set" => format!("{uplink} set"),
+        "isolated-moved" if event.to.is_none() => format!("{from} is for urgent traffic no more"),
+        "isolated-moved" => format!("{to} is for urgent traffic now"),
+        "isolated-bulky" => "urgent traffic is bulk".to_owned(),
         "log-begun" => "event log begun anew".to_owned(),
         "events-lost" => format!("{} events could not be kept", event.count.unwrap_or(0)),
         other => other.to_owned(),
@@ -131,6 +139,9 @@ mod tests {
                 count: Some(15),
                 ..at(13, "flows-ended")
             },
+            EventReport { to: of("dsl4"), from: of("dsl3"), cause: of("dsl3 is lame"), ..at(13, "isolated-moved") },
+            EventReport { from: of("dsl4"), ..at(13, "isolated-moved") },
+            EventReport { cause: of("192.168.10.30's tcp"), ..at(13, "isolated-bulky") },
             EventReport { count: Some(3), ..at(14, "events-lost") },
             EventReport { cause: of("signal"), ..at(15, "router-stopped") },
             EventReport { cause: of("file is not a database"), ..at(1_795_618_331, "log-begun") },
@@ -140,6 +151,20 @@ mod tests {
                 cause: of("gateway 100.64.0.1"),
                 by: of("server 100.64.0.1"),
                 ..at(16, "lease-obtained")
+            },
+            EventReport {
+                uplink: of("dsl3"),
+                to: of("192.168.10.50, laptop"),
+                cause: of("until 2026-11-25 18:00"),
+                by: of("uid 0, pid 812"),
+                ..at(17, "line-reserved")
+            },
+            EventReport {
+                uplink: of("dsl3"),
+                to: of("laptop"),
+                cause: of("its time is over"),
+                by: of("uid 0, pid 812"),
+                ..at(18, "reservation-ended")
             },
             at(1_795_618_332, "of-tomorrow"),
         ];
@@ -154,10 +179,15 @@ mod tests {
     13  2026-11-25T14:52:11.250Z  no uplink works: dsl1 no-carrier, dsl2 lame
     13  2026-11-25T14:52:11.250Z  dsl2 works again
     13  2026-11-25T14:52:11.250Z  flows of dsl1 ended: line lost: 12 connections reset, 3 flows moved
+    13  2026-11-25T14:52:11.250Z  dsl4 is for urgent traffic now: dsl3 is lame
+    13  2026-11-25T14:52:11.250Z  dsl4 is for urgent traffic no more
+    13  2026-11-25T14:52:11.250Z  urgent traffic is bulk: 192.168.10.30's tcp
     14  2026-11-25T14:52:11.250Z  3 events could not be kept
     15  2026-11-25T14:52:11.250Z  router stopped: signal
 1795618331  2026-11-25T14:52:11.250Z  event log begun anew: file is not a database
     16  2026-11-25T14:52:11.250Z  dsl1: lease of 100.64.0.7/24 obtained: gateway 100.64.0.1 (by server 100.64.0.1)
+    17  2026-11-25T14:52:11.250Z  dsl3 reserved for 192.168.10.50, laptop: until 2026-11-25 18:00 (by uid 0, pid 812)
+    18  2026-11-25T14:52:11.250Z  reservation of dsl3 for laptop ended: its time is over (by uid 0, pid 812)
 1795618332  2026-11-25T14:52:11.250Z  of-tomorrow
 ";
         assert_eq!(events.iter().map(line).collect::<String>(), expected);

@@ -37,6 +37,7 @@ fn drawn(found: &FlowsReport) -> Table {
     let mut table = Table::new(&[
         ("PROTOCOL", Align::Left),
         ("HOST", Align::Left),
+        ("", Align::Left),
         ("REMOTE", Align::Left),
         ("UPLINK", Align::Left),
         ("EXTERNAL", Align::Left),
@@ -50,6 +51,8 @@ fn drawn(found: &FlowsReport) -> Table {
         table.row(vec![
             flow.protocol.clone(),
             flow.host.clone(),
+            // Who has opened it points at the other.
+            if flow.direction == "inbound" { "<-" } else { "->" }.to_owned(),
             flow.remote.clone(),
             flow.uplink.clone(),
             flow.external.clone(),

@@ -13,6 +13,7 @@ mod flows;
 mod hosts;
 mod link;
 mod reload;
+mod reserve;
 mod status;
 mod table;
 mod top;
@@ -28,7 +29,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, ConfigError};
 use crate::daemon::rehearsal::{self, ExplainQuery};
-use crate::daemon::report::{EventsQuery, FlowsQuery, LinkOrder, LinkState};
+use crate::daemon::report::{EventsQuery, FlowsQuery, LinkOrder, LinkState, ReleaseOrder, ReserveOrder, WhenDown};
 use crate::daemon::{self, DaemonError, LogFormat};
 use crate::demo::{self, DemoError};
 use crate::host::HostError;
@@ -196,6 +197,54 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Reserve an uplink of the running router for some hosts
+    ///
+    /// New connections of these hosts get it, and nobody else's. Connections of other hosts that it has stay until they end. It
+    /// ends by itself at its time, by the router's clock, and outlives a restart of the router. To reserve once more adds
+    /// hosts, or sets another time.
+    #[command(
+        after_help = "Examples:\n  potato reserve dsl3 192.168.10.50 --until 18:00\n  potato reserve dsl3 laptop 02:00:5e:10:00:01 --for 2h\n  \
+                      potato reserve dsl3 192.168.10.50 --when-down refuse"
+    )]
+    Reserve {
+        /// The uplink
+        #[arg(value_name = "NAME", value_parser = uplink_name)]
+        uplink: String,
+        /// Addresses, Ethernet addresses or names (from DHCP leases) of hosts
+        #[arg(value_name = "HOST", required = true)]
+        hosts: Vec<String>,
+        /// End at this time of day, the next time that it is so late
+        #[arg(long, value_name = "HH:MM", conflicts_with = "span")]
+        until: Option<String>,
+        /// End after this time, as in 90s, 30m, 2h or 1d
+        #[arg(long = "for", value_name = "SPAN", value_parser = reserve::span, id = "span")]
+        span: Option<u64>,
+        /// What the hosts do while the uplink does not work
+        #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+        when_down: WhenDown,
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a reservation that was ordered by `potato reserve`
+    ///
+    /// What the configuration reserves stays reserved: take it out of the file and `potato reload`.
+    #[command(after_help = "Examples:\n  potato release dsl3\n  potato release dsl3 192.168.10.50")]
+    Release {
+        /// The uplink
+        #[arg(value_name = "NAME", value_parser = uplink_name)]
+        uplink: String,
+        /// Only these hosts, as they were named
+        #[arg(value_name = "HOST")]
+        hosts: Vec<String>,
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Show a router with six lines at work, in network namespaces of its own; needs root
     ///
     /// Builds a LAN with hosts, six internet lines of different speeds and an internet, lets traffic run, and shows a
@@ -353,6 +402,13 @@ fn run(command: Command) -> Result<(), CommandError> {
         }
         Command::Link { state, uplink, place, json } => {
             link::run(&place.run_dir()?, Format::of(json), &LinkOrder { uplink, state })
+        }
+        Command::Reserve { uplink, hosts, until, span, when_down, place, json } => {
+            let order = ReserveOrder { uplink, hosts, until, for_seconds: span, when_down };
+            reserve::reserve(&place.run_dir()?, Format::of(json), &order)
+        }
+        Command::Release { uplink, hosts, place, json } => {
+            reserve::release(&place.run_dir()?, Format::of(json), &ReleaseOrder { uplink, hosts })
         }
         Command::Reload { place, json } => reload::run(&place.run_dir()?, Format::of(json)),
         Command::Demo { seconds } => Ok(demo::run(seconds.map(Duration::from_secs))?),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::table::{Align, Table};
 use super::{CommandError, Format, answer, client, in_json, units};
-use crate::daemon::report::{HealthReport, StatusReport, UplinkReport};
+use crate::daemon::report::{HealthReport, StatusReport, UplinkReport, WhenDown};
 
 /// Asks the router of `run_dir`.
 pub(super) fn run(run_dir: &Path, format: Format) -> Result<(), CommandError> {
@@ -59,6 +59,9 @@ fn drawn(status: &StatusReport) -> String {
             let _ = writeln!(text, "\n{name}: taken down by hand ({by}); `potato link up {name}` puts it back");
         }
     }
+    if status.uplinks.iter().any(|uplink| !uplink.reserved.is_empty()) {
+        let _ = write!(text, "\n{}", reservations(&status.uplinks));
+    }
     let dropped: Vec<_> = std::iter::once(("from the LAN", &engine.drops))
         .chain(status.uplinks.iter().map(|uplink| (uplink.name.as_str(), &uplink.drops)))
         .filter(|(_, drops)| !drops.is_empty())
@@ -80,6 +83,7 @@ fn lines(uplinks: &[UplinkReport]) -> Table {
         ("UPLINK", Align::Left),
         ("INTERFACE", Align::Left),
         ("STATE", Align::Left),
+        ("ROLE", Align::Left),
         ("ADDRESS", Align::Left),
         ("GATEWAY", Align::Left),
         ("RTT", Align::Right),
@@ -98,6 +102,7 @@ fn lines(uplinks: &[UplinkReport]) -> Table {
             uplink.name.clone(),
             uplink.interface.clone(),
             uplink.state.clone(),
+            uplink.role.clone(),
             uplink.address.clone().unwrap_or_else(dash),
             uplink.gateway.clone().unwrap_or_else(dash),
             uplink.health.as_ref().map_or_else(dash, round_trip),
@@ -111,6 +116,35 @@ fn lines(uplinks: &[UplinkReport]) -> Table {
             units::bytes(uplink.back.bytes),
             units::count(total(&uplink.drops)),
         ]);
+    }
+    table
+}
+
+fn reservations(uplinks: &[UplinkReport]) -> Table {
+    let mut table = Table::new(&[
+        ("RESERVED", Align::Left),
+        ("FOR", Align::Left),
+        ("ADDRESS", Align::Left),
+        ("UNTIL", Align::Left),
+        ("WHILE DOWN", Align::Left),
+        ("BY", Align::Left),
+    ]);
+    for uplink in uplinks {
+        for reserved in &uplink.reserved {
+            let (host, name) = (&reserved.host, reserved.name.as_ref().filter(|name| **name != reserved.host));
+            let addresses: Vec<_> = reserved.addresses.iter().map(ToString::to_string).collect();
+            table.row(vec![
+                uplink.name.clone(),
+                name.map_or_else(|| host.clone(), |name| format!("{host} ({name})")),
+                if addresses.is_empty() { "not known yet".to_owned() } else { addresses.join(", ") },
+                reserved.until.as_deref().map_or_else(|| "released".to_owned(), units::time),
+                match reserved.when_down {
+                    WhenDown::Pool => "pool".to_owned(),
+                    WhenDown::Refuse => "refuse".to_owned(),
+                },
+                reserved.by.clone(),
+            ]);
+        }
     }
     table
 }
@@ -145,7 +179,7 @@ fn total(drops: &BTreeMap<String, u64>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::report::{LanReport, SpanReport, TrafficReport};
+    use crate::daemon::report::{LanReport, ReservedReport, SpanReport, TrafficReport};
 
     #[test]
     fn status_is_drawn_with_its_drops() {
@@ -167,6 +201,14 @@ mod tests {
                     ..HealthReport::default()
                 }),
                 out: TrafficReport { packets: 1, bytes: 2_048, bits_per_second: 16_000 },
+                reserved: vec![ReservedReport {
+                    host: "192.168.10.50".to_owned(),
+                    name: Some("laptop".to_owned()),
+                    addresses: vec![std::net::Ipv4Addr::new(192, 168, 10, 50)],
+                    until: Some("2026-11-26T18:00:00+01:00".to_owned()),
+                    by: "uid 0, pid 7".to_owned(),
+                    ..ReservedReport::default()
+                }],
                 drops: BTreeMap::from([("no_mapping".to_owned(), 1_500)]),
                 ..UplinkReport::default()
             }],
@@ -182,6 +224,9 @@ mod tests {
         assert!(text.contains("\ndsl1: lease refused\n"), "{text}");
         let by = "\ndsl1: taken down by hand (uid 0, pid 7); `potato link up dsl1` puts it back\n";
         assert!(text.contains(by), "{text}");
+        let reserved =
+            "\ndsl1      192.168.10.50 (laptop)  192.168.10.50  2026-11-26 18:00  pool        uid 0, pid 7\n";
+        assert!(text.contains(reserved), "{text}");
         assert!(text.ends_with("dsl1     no_mapping    1,500\n"), "{text}");
     }
 }

@@ -27,6 +27,11 @@ pub(super) fn seconds(seconds: u64) -> String {
     }
 }
 
+/// `2026-11-26T18:00:00+01:00` -> `2026-11-26 18:00`.
+pub(super) fn time(rfc3339: &str) -> String {
+    rfc3339.get(..16).unwrap_or(rfc3339).replace('T', " ")
+}
+
 /// Three digits at most, and the unit that allows it.
 fn scaled(number: u64, step: u64, units: &[&str]) -> String {
     let mut divisor = 1_u64;
@@ -51,6 +56,7 @@ mod tests {
     fn numbers_read_well() {
         assert_eq!([bytes(0), bytes(1_023), bytes(1_536), bytes(u64::MAX)], ["0 B", "1023 B", "1.5 KiB", "16383 PiB"]);
         assert_eq!([rate(999), rate(20_000_000), rate(1_250_000_000)], ["999 bit/s", "20 Mbit/s", "1.2 Gbit/s"]);
+        assert_eq!(time("2026-11-26T18:00:00+01:00"), "2026-11-26 18:00");
         assert_eq!([count(0), count(999), count(1_000), count(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([seconds(5), seconds(65), seconds(3_700), seconds(90_000)], ["5s", "1m 5s", "1h 1m", "1d 1h"]);
     }

@@ -3,7 +3,7 @@
 
 use ipnet::Ipv4Net;
 
-use super::{Reservation, ReservedHost, Role, Rule, RuleAction, Uplink};
+use super::{HostIdentity, Reservation, Role, Rule, RuleAction, Uplink};
 use crate::placement::{Class, Fallback, Ranges};
 use crate::wire::MacAddress;
 
@@ -85,7 +85,7 @@ fn taken_lines(rule: &Rule, reservations: &[(usize, &Reservation)]) -> Vec<Strin
     let said = names.iter().filter_map(|name| {
         let its: Vec<_> = reservations.iter().filter(|(_, reservation)| reservation.uplink == *name).collect();
         let (line, _) = its.first()?;
-        let hosts: Vec<&ReservedHost> = its.iter().flat_map(|(_, reservation)| &reservation.hosts).collect();
+        let hosts: Vec<&HostIdentity> = its.iter().flat_map(|(_, reservation)| &reservation.hosts).collect();
         (!is_for_these_alone(rule, &hosts)).then(|| {
             format!("uplink \"{name}\" is reserved in line {line}; flows of this rule from other hosts {otherwise}")
         })
@@ -93,14 +93,14 @@ fn taken_lines(rule: &Rule, reservations: &[(usize, &Reservation)]) -> Vec<Strin
     said.collect()
 }
 
-fn is_for_these_alone(rule: &Rule, hosts: &[&ReservedHost]) -> bool {
+fn is_for_these_alone(rule: &Rule, hosts: &[&HostIdentity]) -> bool {
     let mut addresses: Vec<Ipv4Net> = Vec::new();
     let mut macs: Vec<MacAddress> = Vec::new();
     for host in hosts {
-        if let ReservedHost::Address(address) = host {
+        if let HostIdentity::Address(address) = host {
             addresses.push(Ipv4Net::from(*address));
         }
-        if let ReservedHost::Mac(mac) = host {
+        if let HostIdentity::Mac(mac) = host {
             macs.push(*mac);
         }
     }
@@ -134,7 +134,6 @@ fn empty_pool(uplinks: &[Uplink], reservations: &[(usize, &Reservation)]) -> Opt
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::config;
 
     /// Lines 1 to 14: two balanced lines and one isolated. What follows begins in line 15.

@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU8, NonZeroU32};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
@@ -11,15 +11,16 @@ use super::password::PasswordError;
 use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
-    Capture, Config, DEFAULT_RUN_DIR, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind, Warning, Workers,
-    advice, failover, forward, health, interface, later, limits, pppoe, reserve, rule,
+    Capture, Config, DEFAULT_RUN_DIR, IsolatedLines, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind,
+    Warning, Workers, advice, failover, forward, health, interface, later, limits, pppoe, reserve, rule,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
 const SECTIONS: [&str; 9] = ["router", "lan", "uplink", "health", "limits", "reserve", "rule", "forward", "web"];
-const ROUTER: [&str; 7] = ["state_dir", "run_dir", "workers", "flows", "shortcut", "movable_udp", "default_rules"];
-const LAN: [&str; 3] = ["interface", "capture", "tun"];
+const ROUTER: [&str; 8] =
+    ["state_dir", "run_dir", "workers", "flows", "shortcut", "movable_udp", "default_rules", "isolated"];
+const LAN: [&str; 4] = ["interface", "capture", "tun", "leases"];
 const UPLINK: [&str; 17] = [
     "name",
     "interface",
@@ -71,21 +72,25 @@ pub(super) fn lower(
 
     let health = health::health(file.section("health", "[health]", &health::KEYS)?.as_ref())?;
     let limits = limits::limits(file.section("limits", "[limits]", &limits::KEYS)?.as_ref())?;
-    let reservations = read_all(&file, "reserve", "[[reserve]]", &reserve::KEYS, &mut later, |section| {
-        reserve::reservation(section, &uplinks)
-    })?;
+    let reserves = file.sections("reserve", "[[reserve]]", &reserve::KEYS)?;
+    let reservations =
+        reserves.iter().map(|section| reserve::reservation(section, &uplinks, &lan)).collect::<Result<_, _>>()?;
     let rule_sections = file.sections("rule", "[[rule]]", &rule::KEYS)?;
     let rules = rule::rules(&rule_sections, &uplinks)?;
-    let forwards = read_all(&file, "forward", "[[forward]]", &forward::KEYS, &mut later, |section| {
-        forward::forward(section, &uplinks)
-    })?;
+    let forward_sections = file.sections("forward", "[[forward]]", &forward::KEYS)?;
+    let forwards = forward::forwards(&forward_sections, &uplinks, |at| line_at(text, at))?;
+    for (section, forward) in forward_sections.iter().zip(&forwards) {
+        if forward::leaves_adopted_out(forward, &uplinks) {
+            later(section.place("uplink"), "uplink = \"any\" for lines of kind \"adopted\"");
+        }
+    }
     let web = read_one(&file, "web", "[web]", &WEB, &mut later, later::web)?;
     warnings.sort_by_key(|warning| warning.line);
     let lines = |sections: &[Section<'_, '_>]| -> Vec<usize> {
         sections.iter().map(|section| line_at(text, section.span.start)).collect()
     };
     let rule_lines = lines(&rule_sections);
-    let reservation_lines = lines(&file.sections("reserve", "[[reserve]]", &reserve::KEYS)?);
+    let reservation_lines = lines(&reserves);
     let advice = advice::advice(&uplinks, rule_lines.iter().zip(&rules), reservation_lines.iter().zip(&reservations));
     Ok(Config { router, lan, uplinks, health, limits, reservations, rules, forwards, web, warnings, advice })
 }
@@ -104,20 +109,6 @@ fn read_one<T>(
     read(&section).map(Some)
 }
 
-/// Reads the sections of one name, which this version does not act on.
-fn read_all<T>(
-    file: &Section<'_, '_>,
-    key: &str,
-    name: &'static str,
-    known: &[&str],
-    later: &mut impl FnMut(Range<usize>, &str),
-    read: impl Fn(&Section<'_, '_>) -> Result<T, Mistake>,
-) -> Result<Vec<T>, Mistake> {
-    let sections = file.sections(key, name, known)?;
-    sections.iter().for_each(|section| later(section.span.clone(), name));
-    sections.iter().map(read).collect()
-}
-
 fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
     let mut router = Router {
         state_dir: "/var/lib/potato".into(),
@@ -127,6 +118,7 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
         shortcut: true,
         movable_udp: failover::default_movable_ports(),
         default_rules: true,
+        isolated: IsolatedLines::default(),
     };
     let Some(section) = section else { return Ok(router) };
     if let Some(path) = section.optional("state_dir", values::directory)? {
@@ -150,7 +142,15 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
     if let Some(default_rules) = section.optional("default_rules", switch)? {
         router.default_rules = default_rules;
     }
+    if let Some(lines) = section.optional("isolated", isolated_lines)? {
+        router.isolated = lines;
+    }
     Ok(router)
+}
+
+fn isolated_lines(value: &Value<'_>) -> Result<IsolatedLines, Mistake> {
+    let all = [IsolatedLines::Roles, IsolatedLines::Auto];
+    values::word(value, &all.map(|lines| (lines.name(), lines)))
 }
 
 fn workers(value: &Value<'_>) -> Result<Workers, Mistake> {
@@ -179,7 +179,13 @@ fn lan(section: &Section<'_, '_>) -> Result<Lan, Mistake> {
             Mistake::new(section.place("tun"), wrong, "a name that no interface has, as in \"potato0\"").of_key("tun")
         );
     }
-    Ok(Lan { interfaces, capture, tun })
+    let leases = section.optional("leases", leases)?;
+    Ok(Lan { interfaces, capture, tun, leases })
+}
+
+fn leases(value: &Value<'_>) -> Result<PathBuf, Mistake> {
+    let right = "the path of the file in which dnsmasq keeps its leases, as in \"/var/lib/misc/dnsmasq.leases\"";
+    values::directory(value).map_err(|mistake| Mistake { right: right.to_owned(), ..mistake })
 }
 
 fn lan_interfaces(value: &Value<'_>) -> Result<Vec<InterfaceName>, Mistake> {

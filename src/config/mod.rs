@@ -14,6 +14,7 @@ mod error;
 mod failover;
 mod forward;
 mod health;
+mod host;
 mod interface;
 mod later;
 mod limits;
@@ -38,11 +39,12 @@ use crate::link::pppoe::{Account, Secret};
 
 pub use advice::Advice;
 pub use error::ConfigError;
-pub use forward::Forward;
+pub use forward::{Forward, ForwardTarget, ForwardedLines};
+pub use host::{HostIdentity, HostIdentityError, HostName};
 pub use interface::{DevicePath, UplinkInterface};
 pub use later::Web;
 pub use password::PasswordError;
-pub use reserve::{Reservation, ReservedHost, TimeOfDay};
+pub use reserve::{Hours, Reservation, TimeOfDay};
 pub use rule::{Rule, RuleAction};
 pub use values::{InterfaceName, Rate, UplinkName};
 
@@ -66,11 +68,11 @@ pub struct Config {
     pub health: HealthSettings,
     /// `[limits]`: what one host may have at most.
     pub limits: Limits,
-    /// Every `[[reserve]]`, which this version reads and does not act on.
+    /// Every `[[reserve]]`: lines that some hosts have for themselves.
     pub reservations: Vec<Reservation>,
     /// Every `[[rule]]`, in the order of the file.
     pub rules: Vec<Rule>,
-    /// Every `[[forward]]`, which this version reads and does not act on.
+    /// Every `[[forward]]`: no two answer one port of a line.
     pub forwards: Vec<Forward>,
     /// `[web]`, which this version reads and does not act on.
     pub web: Option<Web>,
@@ -106,6 +108,29 @@ pub struct Router {
     pub movable_udp: MovablePorts,
     /// Whether the router has rules of its own behind those of the file, while a line is isolated.
     pub default_rules: bool,
+    /// Which lines are for flows of class isolated.
+    pub isolated: IsolatedLines,
+}
+
+/// Which lines are for flows of class isolated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IsolatedLines {
+    /// Those of [`Role::Isolated`].
+    #[default]
+    Roles,
+    /// The one that the router picks while none of those works.
+    Auto,
+}
+
+impl IsolatedLines {
+    /// As it is written in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Roles => "roles",
+            Self::Auto => "auto",
+        }
+    }
 }
 
 /// How many worker threads carry packets.
@@ -143,6 +168,8 @@ pub struct Lan {
     pub capture: Capture,
     /// Name of the TUN device.
     pub tun: InterfaceName,
+    /// Where the LAN's dnsmasq keeps its leases, by which hosts have names; `None`: they have none.
+    pub leases: Option<PathBuf>,
 }
 
 /// How a LAN's packets are taken from the kernel.
@@ -270,6 +297,18 @@ pub enum Role {
     Isolated,
     /// Takes flows when no other can.
     Standby,
+}
+
+impl Role {
+    /// As it is written in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::Isolated => "isolated",
+            Self::Standby => "standby",
+        }
+    }
 }
 
 /// Reads and checks the file at `path`, and the files with passwords that it names.

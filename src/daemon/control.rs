@@ -24,7 +24,7 @@ use super::history::{History, Start};
 use super::rehearsal::{ExplainQuery, ExplainReport};
 use super::report::{
     ErrorReport, EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, HostsReport, LinkOrder, LinkReport,
-    ReloadReport, StatusReport,
+    ReleaseOrder, ReleaseReport, ReloadReport, ReserveOrder, ReserveReport, StatusReport,
 };
 
 /// Questions that may wait for the loop; whoever asks more waits too.
@@ -47,6 +47,10 @@ pub(super) enum Request {
     Explain(ExplainQuery, oneshot::Sender<Result<ExplainReport, String>>),
     /// Take an uplink down, or put it back. The error says what is wrong with the order.
     Link(LinkOrder, Peer, oneshot::Sender<Result<LinkReport, String>>),
+    /// Reserve a line for hosts. The error says what is wrong with the order.
+    Reserve(ReserveOrder, Peer, oneshot::Sender<Result<ReserveReport, String>>),
+    /// Release a reserved line. The error says what is wrong with the order.
+    Release(ReleaseOrder, Peer, oneshot::Sender<Result<ReleaseReport, String>>),
     /// Read the configuration again and apply it. The error says what is wrong with it.
     Reload(Peer, oneshot::Sender<Result<ReloadReport, String>>),
 }
@@ -136,16 +140,18 @@ fn routes(requests: mpsc::Sender<Request>, history: History) -> Router {
         .route("/v1/explain", get(explain))
         .route("/v1/hosts", get(hosts))
         .route("/v1/link", post(link))
+        .route("/v1/reserve", post(reserve))
+        .route("/v1/release", post(release))
         .route("/v1/reload", post(reload))
         .fallback(async || {
-            let paths = "no such path; there are /v1/status, /v1/flows, /v1/explain, /v1/hosts, /v1/events, /v1/link and \
-                         /v1/reload";
+            let paths = "no such path; there are /v1/status, /v1/flows, /v1/explain, /v1/hosts, /v1/events, /v1/link, /v1/reserve, \
+                         /v1/release and /v1/reload";
             refused(StatusCode::NOT_FOUND, paths)
         })
         .method_not_allowed_fallback(async || {
             refused(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "GET asks, POST orders: /v1/link and /v1/reload are POST, all others GET",
+                "GET asks, POST orders: /v1/link, /v1/reserve, /v1/release and /v1/reload are POST, all others GET",
             )
         })
         .with_state(requests)
@@ -205,6 +211,38 @@ async fn link(
         Err(rejection) => return refused(rejection.status(), &rejection.body_text()),
     };
     match ask(&requests, |answer| Request::Link(order, peer, answer)).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
+        None => stopping(),
+    }
+}
+
+async fn reserve(
+    State(requests): State<mpsc::Sender<Request>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    order: Result<Json<ReserveOrder>, JsonRejection>,
+) -> Response {
+    let order = match order {
+        Ok(Json(order)) => order,
+        Err(rejection) => return refused(rejection.status(), &rejection.body_text()),
+    };
+    match ask(&requests, |answer| Request::Reserve(order, peer, answer)).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
+        None => stopping(),
+    }
+}
+
+async fn release(
+    State(requests): State<mpsc::Sender<Request>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    order: Result<Json<ReleaseOrder>, JsonRejection>,
+) -> Response {
+    let order = match order {
+        Ok(Json(order)) => order,
+        Err(rejection) => return refused(rejection.status(), &rejection.body_text()),
+    };
+    match ask(&requests, |answer| Request::Release(order, peer, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
         Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
         None => stopping(),
@@ -298,7 +336,7 @@ fn refused(status: StatusCode, error: &str) -> Response {
 mod tests {
     use super::*;
     use crate::daemon::history::Record;
-    use crate::daemon::report::LinkState;
+    use crate::daemon::report::{LinkState, WhenDown};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
 
@@ -336,6 +374,11 @@ mod tests {
                     let opening = query.opening().map(|opening| opening.key.tuple().to_string());
                     drop(answer.send(opening.map(|to| ExplainReport { to, ..ExplainReport::default() })));
                 }
+                Request::Reserve(order, _, answer) => {
+                    assert_eq!((order.hosts.len(), order.when_down), (1, WhenDown::Refuse));
+                    drop(answer.send(Ok(ReserveReport { uplink: order.uplink, ..ReserveReport::default() })));
+                }
+                Request::Release(_, _, answer) => drop(answer.send(Err("the configuration reserves it".to_owned()))),
                 Request::Reload(_, answer) => drop(answer.send(Err("potato.toml:7:1: no such key".to_owned()))),
                 Request::Link(order, peer, answer) => {
                     let uid = crate::sys::process::effective_user();
@@ -385,6 +428,12 @@ mod tests {
         assert!(String::from_utf8_lossy(&bytes[..length]).contains("dsl2"));
         let (status, body) = get(&socket, "/v1/link").await;
         assert!(status.contains("405") && body.contains("POST"), "{status}: {body}");
+
+        let order = r#"{"uplink":"dsl3","hosts":["laptop"],"for_seconds":7200,"when_down":"refuse"}"#;
+        let (status, body) = exchange(&socket, "POST /v1/reserve", order).await;
+        assert_eq!(status, "HTTP/1.1 200 OK", "{body}");
+        let (status, body) = exchange(&socket, "POST /v1/release", r#"{"uplink":"dsl3"}"#).await;
+        assert!(status.contains("400") && body.contains("configuration"), "{status}: {body}");
 
         let (status, body) = exchange(&socket, "POST /v1/reload", "").await;
         assert!(status.contains("422") && body.contains("no such key"), "{status}: {body}");

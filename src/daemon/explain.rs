@@ -4,10 +4,12 @@ use std::net::Ipv4Addr;
 
 use super::places;
 use super::rehearsal::{ExplainQuery, ExplainReport, ExplainedLine};
-use super::router::Router;
+use super::router::{Router, now};
 use crate::config::{Config, RuleAction};
 use crate::flow::Protocol;
-use crate::placement::{Demand, Load, Opening, Snapshot, Stickiness, UplinkId, UplinkSet, candidates, choose};
+use crate::placement::{
+    Adhesion, Class, Decision, Demand, Load, Opening, Snapshot, Stickiness, UplinkId, UplinkSet, candidates, choose,
+};
 use crate::wire::ipv4::is_one_host;
 
 impl Router<'_> {
@@ -18,8 +20,20 @@ impl Router<'_> {
     pub(super) fn explain(&self, query: &ExplainQuery) -> Result<ExplainReport, String> {
         let opening = query.opening()?;
         let configured = places::configured(&self.uplinks).map(|uplink| uplink.id).collect();
-        let place = Place { snapshot: &self.snapshot(), load: self.workers.load(), configured, sticky: None };
+        let (snapshot, load, key) = (self.snapshot(), self.workers.load(), &opening.key);
+        let mut decision = snapshot.policy.decide(&opening);
+        let is_bulky = decision.class == Class::Isolated && self.workers.knows_as_bulky(now(), key);
+        if is_bulky {
+            decision = snapshot.policy.as_bulk(&opening, decision);
+        }
+        let candidates = candidates(&snapshot.uplinks, &decision.tiers);
+        let line_of = |adhesion| self.workers.affinity()?.line_among(now(), key, adhesion, candidates, load);
+        let sticky = Adhesion::of(decision.stickiness, key).and_then(line_of);
+        let place = Place { snapshot: &snapshot, load, configured, decision, sticky };
         let mut report = place.explain(&opening);
+        if is_bulky {
+            report.notes.push("connections like it have turned out bulky: it would be class bulk".to_owned());
+        }
         if let Some(name) = direct_rule(&self.config, opening.key.remote.address) {
             report.rule = Some(name.to_owned());
         }
@@ -44,7 +58,9 @@ struct Place<'a> {
     load: &'a Load,
     /// Lines of the configuration: a vacant place has none.
     configured: UplinkSet,
-    /// The line that its host's flows to the same site stick to. Nobody remembers one yet.
+    /// What the policy says of it.
+    decision: Decision,
+    /// The line that its host's flows to the same site stick to.
     sticky: Option<UplinkId>,
 }
 
@@ -63,7 +79,7 @@ impl Place<'_> {
             report.notes.push(format!("{nobody} is not an address by which one host could be reached"));
             return report;
         }
-        let decision = self.snapshot.policy.decide(opening);
+        let decision = self.decision;
         let rule = self.snapshot.policy.rules.iter().find(|rule| Some(rule.id) == decision.rule);
         report.rule = rule.map(|rule| rule.name.to_string());
         report.class = Some(decision.class.name().to_owned());
@@ -72,7 +88,10 @@ impl Place<'_> {
         report.tiers = tiers.filter(|lines| !lines.is_empty()).collect();
         let candidates = candidates(&self.snapshot.uplinks, &decision.tiers);
         let sticky = self.sticky.filter(|line| candidates.contains(*line));
-        let by_load = || choose(&self.snapshot.uplinks, self.load, Demand::of(&opening.key), candidates);
+        let by_load = || {
+            let chosen = choose(&self.snapshot.uplinks, self.load, Demand::of(&opening.key), candidates);
+            chosen.map(|choice| choice.uplink)
+        };
         let Some(chosen) = sticky.or_else(by_load) else {
             report.notes.push("none of the lines that it may have takes connections now".to_owned());
             return report;
@@ -127,7 +146,7 @@ mod tests {
 
     use super::*;
     use crate::placement::{
-        Action, AddressOwner, Availability, Class, DhcpAnswers, Match, NextHop, Policy, Rule, RuleId, Uplink,
+        Action, AddressOwner, Availability, DhcpAnswers, Match, NextHop, Policy, Rule, RuleId, Uplink,
     };
     use crate::wire::MacAddress;
 
@@ -169,7 +188,9 @@ mod tests {
         let query = ExplainQuery { from: "192.168.10.20".to_owned(), to: to.to_owned(), dscp: None };
         let (load, configured) = (Load::default(), (0..3).map(UplinkId).collect());
         load.add(UplinkId(0));
-        Place { snapshot, load: &load, configured, sticky }.explain(&query.opening().unwrap())
+        let opening = query.opening().unwrap();
+        let decision = snapshot.policy.decide(&opening);
+        Place { snapshot, load: &load, configured, decision, sticky }.explain(&opening)
     }
 
     fn names(tiers: &[Vec<ExplainedLine>]) -> Vec<Vec<&str>> {

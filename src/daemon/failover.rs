@@ -30,6 +30,7 @@ fn condition(uplink: &UplinkState) -> Condition {
 impl Router<'_> {
     /// Gives every line its duty: to be called before a snapshot is made.
     pub(super) fn assign_duties(&mut self, now: Timestamp) {
+        self.failover.pool.handle_reserved(now, self.reserved_uplinks());
         self.failover.pool.handle_conditions(now, self.uplinks.iter().map(condition));
         for uplink in &mut self.uplinks {
             uplink.duty = self.failover.pool.duty(uplink.id);
@@ -43,7 +44,11 @@ impl Router<'_> {
                 PoolEvent::EndFlows(uplink, why) => self.end_flows(uplink, why),
                 PoolEvent::DutyChanged(uplink, duty) => self.tell_duty(uplink, duty),
                 PoolEvent::Emptied => {
-                    let how = |uplink: &UplinkState| format!("{} {}", uplink.config.name, uplink.availability().name());
+                    let reserved = self.reserved_uplinks();
+                    let how = |uplink: &UplinkState| {
+                        let own = if reserved.contains(uplink.id) { " and reserved" } else { "" };
+                        format!("{} {}{own}", uplink.config.name, uplink.availability().name())
+                    };
                     let cause = places::configured(&self.uplinks).map(how).collect::<Vec<_>>().join(", ");
                     error!(lines = %cause, "no uplink works: hosts are told that the internet cannot be reached");
                     self.history.record(Record { kind: Kind::NoUplink, cause: Some(cause), ..Record::default() });
@@ -68,10 +73,12 @@ impl Router<'_> {
     }
 
     fn tell_duty(&mut self, uplink: UplinkId, duty: Duty) {
+        let is_reserved = self.reserved_uplinks().contains(uplink);
         let uplink = &mut self.uplinks[uplink.index()];
         uplink.duty_told = duty;
         let (name, up, standby) = (&uplink.config.name, Availability::Usable.name(), Availability::Standby.name());
         let (from, to, cause) = match duty {
+            Duty::Serves if is_reserved => (standby, up, "it is reserved"),
             Duty::Serves => (standby, up, "no better line works"),
             Duty::Waits => (up, standby, "a better line works"),
         };

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use super::engine;
 use super::health::capacity;
 use super::history::{Kind, Record};
+use super::lan_leases::LanLeases;
 use super::place::Place;
 use super::places::{self, Surroundings};
 use super::reload_plan::{self, Plan};
@@ -62,7 +63,13 @@ impl Router<'_> {
         report.warnings.extend(warned);
         report.warnings.extend(new.advice.iter().map(|advice| format!("line {}: {}", advice.line, advice.text)));
         let rules = rules::changes(&self.config, &new);
-        if plan.is_empty() && self.config.health == new.health && self.config.limits == new.limits && rules.is_empty() {
+        let (leases, reservations) =
+            (self.config.lan.leases != new.lan.leases, self.config.reservations != new.reservations);
+        let forwards = self.config.forwards != new.forwards;
+        let limits = self.config.limits != new.limits;
+        let isolation = self.config.router.isolated != new.router.isolated;
+        let is_same = plan.is_empty() && self.config.health == new.health && rules.is_empty();
+        if is_same && !leases && !reservations && !forwards && !limits && !isolation {
             self.config = new;
             return report;
         }
@@ -100,6 +107,19 @@ impl Router<'_> {
         }
         report.changes.extend(rules);
         self.rule_ids.learn(&new);
+        if leases {
+            report.changes.push("[lan] leases set".to_owned());
+            self.lan_leases = LanLeases::new(new.lan.leases.clone());
+        }
+        if reservations {
+            report.changes.push("[[reserve]] set".to_owned());
+        }
+        if forwards {
+            report.changes.push(format!("[[forward]] set: {}", counted(new.forwards.len())));
+        }
+        if isolation {
+            report.changes.push(format!("[router] isolated = \"{}\"", new.router.isolated.name()));
+        }
         self.config = new;
         self.pass_on_settings();
         let looked = self.look_at_interfaces().await;
@@ -107,6 +127,7 @@ impl Router<'_> {
         self.refresh_soon();
         self.publish();
         self.warn_of_missing();
+        self.warn_of_forwards();
         report
     }
 
@@ -117,6 +138,8 @@ impl Router<'_> {
             uplink.line.handle_health_settings(now, Arc::clone(&self.health), capacity(&uplink.config));
         }
         self.failover.handle_settings(now, self.uplinks.iter().map(|uplink| &uplink.config));
+        self.take_in_reservations();
+        let _published_below = self.turn();
     }
 
     /// Takes an uplink out of the router; gives how many flows end by that.
@@ -176,6 +199,15 @@ impl Router<'_> {
 
 fn is_named(state: &UplinkState, name: &str) -> bool {
     state.place == Place::Configured && state.config.name.as_str() == name
+}
+
+/// How to say how many forwards there are; connections of those that were are not ended.
+fn counted(forwards: usize) -> String {
+    match forwards {
+        0 => "none; connections that there are go on".to_owned(),
+        1 => "1 forward".to_owned(),
+        _ => format!("{forwards} forwards"),
+    }
 }
 
 /// How to say it of flows that end.

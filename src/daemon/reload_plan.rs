@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::config::{Config, Drain, InterfaceName, Rate, Role, Tariff, Uplink, UplinkKind, Workers};
+use crate::config::{Config, Drain, InterfaceName, Rate, Tariff, Uplink, UplinkKind, Workers};
 use crate::engine::MovablePorts;
 
 /// What is to be done.
@@ -118,11 +118,6 @@ fn kind(uplink: &Uplink) -> String {
 fn differences(before: &Uplink, after: &Uplink) -> String {
     let rate =
         |rate: Option<Rate>| rate.map_or("unknown".to_owned(), |rate| format!("{} bit/s", rate.bits_per_second()));
-    let role = |role| match role {
-        Role::Balanced => "balanced".to_owned(),
-        Role::Isolated => "isolated".to_owned(),
-        Role::Standby => "standby".to_owned(),
-    };
     let drain = |drain| match drain {
         Drain::After(span) => format!("{} s", span.as_secs()),
         Drain::Never => "never".to_owned(),
@@ -133,7 +128,7 @@ fn differences(before: &Uplink, after: &Uplink) -> String {
             ("weight", uplink.weight.to_string()),
             ("download", rate(uplink.download)),
             ("upload", rate(uplink.upload)),
-            ("role", role(uplink.role)),
+            ("role", uplink.role.name().to_owned()),
             ("metered", (uplink.tariff == Tariff::Metered).to_string()),
             ("drain", drain(uplink.drain)),
         ]

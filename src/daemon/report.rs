@@ -65,6 +65,9 @@ pub struct UplinkReport {
     /// Who has taken it down by hand, if it is down.
     #[serde(default)]
     pub taken_down_by: Option<String>,
+    /// The hosts that it is reserved for now; nobody: it is for all.
+    #[serde(default)]
+    pub reserved: Vec<ReservedReport>,
     /// The lease that the address is from, if it is from one.
     pub lease: Option<LeaseReport>,
     /// The PPPoE session that the address is from, if it is from one.
@@ -73,6 +76,12 @@ pub struct UplinkReport {
     /// How it answers the router's own questions.
     #[serde(default)]
     pub health: Option<HealthReport>,
+    /// What it is for: `balanced`, `isolated`, `standby`, or `isolated (auto)`: the router has picked it.
+    #[serde(default)]
+    pub role: String,
+    /// Its flows of class isolated, once it has had any.
+    #[serde(default)]
+    pub isolated: Option<ClassReport>,
     /// Its share of new flows, relative to the others.
     pub weight: u32,
     /// Flows that live on it now.
@@ -96,6 +105,17 @@ pub struct UplinkReport {
     pub back: TrafficReport,
     /// Packets not forwarded, by reason; only reasons that occurred.
     pub drops: BTreeMap<String, u64>,
+}
+
+/// Flows of one class on a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassReport {
+    /// Those that live now.
+    pub flows: u64,
+    /// Bytes that they have carried, out and in, since the start.
+    pub bytes: u64,
+    /// How many have turned out bulky, since the start.
+    pub bulky: u64,
 }
 
 /// How a line answers the router's own questions.
@@ -229,8 +249,14 @@ pub struct FlowReport {
     pub host: String,
     /// The far end.
     pub remote: String,
+    /// Who has opened it: `outbound`: the host, `inbound`: the far end.
+    #[serde(default)]
+    pub direction: String,
     /// The host as the far end sees it.
     pub external: String,
+    /// Whether it has turned out bulky though it is of class isolated, or is of class bulk for being like one that has.
+    #[serde(default)]
+    pub bulky: bool,
     /// Name of its uplink.
     pub uplink: String,
     /// The rule that decided where it goes; nothing: none did, or an earlier run of the router.
@@ -382,6 +408,94 @@ pub struct LinkReport {
     pub warnings: Vec<String>,
 }
 
+/// A host that a line is reserved for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReservedReport {
+    /// As it was named: by its address, Ethernet address or name.
+    pub host: String,
+    /// Its addresses, as far as they are known.
+    pub addresses: Vec<Ipv4Addr>,
+    /// Its name, if it has told the DHCP server one.
+    pub name: Option<String>,
+    /// Its Ethernet address, if it is known.
+    pub mac: Option<String>,
+    /// When that ends, as RFC 3339 writes it, by the router's time zone; nothing: when somebody ends it.
+    pub until: Option<String>,
+    /// What it does while the line does not work.
+    pub when_down: WhenDown,
+    /// Who has ordered it; `the configuration`: its `[[reserve]]` has.
+    pub by: String,
+}
+
+/// What hosts do while the line that is reserved for them does not work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenDown {
+    /// They use the lines that all use
+    #[default]
+    Pool,
+    /// Their new connections are refused
+    Refuse,
+}
+
+/// `POST /v1/reserve`: a line for some hosts alone. A host that has it already gets these terms.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReserveOrder {
+    /// The line.
+    pub uplink: String,
+    /// Addresses, Ethernet addresses or names of hosts; at least one.
+    pub hosts: Vec<String>,
+    /// The time of day at which it ends by itself, as in `18:00`: the next time that it is so late by the router's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// After how many seconds it ends by itself; not together with `until`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_seconds: Option<u64>,
+    /// What the hosts do while the line does not work.
+    #[serde(default)]
+    pub when_down: WhenDown,
+}
+
+/// What has become of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReserveReport {
+    /// The line.
+    pub uplink: String,
+    /// All hosts that it is reserved for now, as they were named.
+    pub hosts: Vec<String>,
+    /// When what was ordered ends, as in [`ReservedReport::until`].
+    pub until: Option<String>,
+    /// Connections of other hosts on the line, which stay until they end, up to 10,000; nothing: they could not be counted.
+    pub flows_of_others: Option<usize>,
+    /// What the person should know beside.
+    pub warnings: Vec<String>,
+}
+
+/// `POST /v1/release`: an end to what was ordered by `POST /v1/reserve`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseOrder {
+    /// The line.
+    pub uplink: String,
+    /// The hosts, as they were named; empty: all.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+}
+
+/// What has become of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseReport {
+    /// The line.
+    pub uplink: String,
+    /// The hosts that had it.
+    pub released: Vec<String>,
+    /// The hosts that it is reserved for still.
+    pub hosts: Vec<String>,
+    /// What the person should know beside.
+    pub warnings: Vec<String>,
+}
+
 /// `POST /v1/reload`: what has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadReport {
@@ -418,12 +532,14 @@ pub struct EventReport {
     /// When, as RFC 3339 writes it, in UTC.
     pub time: String,
     /// `router-started`, `router-stopped`, `uplink-changed`, `no-uplink` (none works any more), `uplink-back` (the first one
-    /// that works again), `flows-ended` (of a line that was lost or drained), `link-ordered`, `reload-ordered`, `log-begun`
+    /// that works again), `flows-ended` (of a line that was lost or drained), `link-ordered`, `reload-ordered`, `line-reserved` and `line-released`
+    /// (by order), `reservation-begun` (the configuration's hours), `reservation-ended` (by itself), `reservation-refused`, `log-begun`
     /// (the file before was broken), `events-lost` (could not be kept); of a line: `gateway-moved`, `address-conflict`,
     /// `host-limited` (a host, `by`, has as much as one host may have: so many connections were refused),
     /// `lease-obtained`, `lease-ended`, `lease-denied`, `lease-refused`, `lease-declined`, `dhcp-server-silent`,
     /// `session-failed` (by PPPoE: lost, or none to be had); of a configuration that is applied: `uplink-added`,
-    /// `uplink-removed`, `uplink-replaced`, `uplink-set`.
+    /// `uplink-removed`, `uplink-replaced`, `uplink-set`; of urgent traffic: `isolated-moved` (another line has the role that
+    /// the router gives), `isolated-bulky` (a host's urgent connections carry much: new ones go to the pool).
     pub event: String,
     /// Name of the uplink that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]

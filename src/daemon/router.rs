@@ -21,15 +21,18 @@ use super::control::{Control, Request};
 use super::endings::Failover;
 use super::event::{Event, Signals};
 use super::history::History;
-use super::hosts::Hosts;
+use super::hosts::{Heard, Hosts};
 use super::hosts_watch::HostsWatch;
 use super::lan::{LanState, TunState};
+use super::lan_leases::LanLeases;
 use super::offenders::Offenders;
 use super::place::Place;
 use super::places::{self, Surroundings};
 use super::queue_drops::QueueDrops;
 use super::rates::Rates;
-use super::report::{FlowsQuery, FlowsReport, StatusReport};
+use super::report::{FlowsQuery, FlowsReport, StatusReport, UplinkReport};
+use super::reservation_file::ReservationFile;
+use super::reservations::Reservations;
 use super::rules::RuleIds;
 use super::uplink::UplinkState;
 use super::{DaemonError, control_socket, engine, status};
@@ -39,7 +42,7 @@ use crate::flow::Timestamp;
 use crate::host::{Host, HostEvent, HostEvents};
 use crate::io::{self, Shortcut, WorkerFailure, Workers};
 use crate::link::{dhcp, health};
-use crate::placement::{LanId, Snapshot, UplinkId};
+use crate::placement::{Isolation, LanId, Snapshot, UplinkId};
 use crate::sys::bpf::Program;
 use crate::sys::{affinity, clock};
 use crate::wire::PacketBuffer;
@@ -76,6 +79,10 @@ pub(super) struct Router<'h> {
     pub(super) hosts_watch: HostsWatch,
     pub(super) offenders: Offenders,
     pub(super) rule_ids: RuleIds,
+    /// Where names of hosts come from.
+    pub(super) lan_leases: LanLeases,
+    pub(super) reservations: Reservations,
+    pub(super) reservation_file: ReservationFile,
     /// When routes and addresses are to be looked at again.
     pub(super) refresh_at: Option<Timestamp>,
     /// When what failed is to be tried again.
@@ -84,6 +91,8 @@ pub(super) struct Router<'h> {
     pub(super) admin_file: AdminFile,
     pub(super) history: History,
     pub(super) failover: Failover,
+    /// Who has the role of the isolated line, when nobody is named.
+    pub(super) isolation: Isolation,
     /// How lines are watched.
     pub(super) health: Arc<health::Settings>,
     /// The addresses that flows have, as their file remembers them.
@@ -141,6 +150,7 @@ impl<'h> Router<'h> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let admin_file = AdminFile::open(&config.router.state_dir);
+        let reservation_file = ReservationFile::open(&config.router.state_dir);
         let health = Arc::new(config.health.clone());
         let mut uplinks = Vec::new();
         for (id, uplink) in (0..).map(UplinkId).zip(&config.uplinks) {
@@ -166,12 +176,16 @@ impl<'h> Router<'h> {
             hosts_watch: HostsWatch::default(),
             offenders: Offenders::default(),
             rule_ids: RuleIds::new(&config),
+            lan_leases: LanLeases::new(config.lan.leases.clone()),
+            reservations: Reservations::new(reservation_file.remembered().to_vec()),
+            reservation_file,
             refresh_at: None,
             retry_at: None,
             admin_file,
             history,
             health,
             failover: Failover::new(now(), &config.uplinks),
+            isolation: Isolation::default(),
             addresses,
             snapshot,
             rates: Rates::default(),
@@ -186,6 +200,9 @@ impl<'h> Router<'h> {
             host,
         };
         router.settle_all().await?;
+        // Before the first packet: nobody's connection is to go where it may not.
+        router.take_in_reservations();
+        let _published_below = router.turn();
         router.publish();
         Ok(router)
     }
@@ -206,6 +223,12 @@ impl<'h> Router<'h> {
                     self.observe_queues().await;
                     self.look_at_accounts(now());
                     self.watch_limits(now());
+                    let policy = Arc::clone(&self.snapshot.load().policy);
+                    self.tell_bulky(&policy);
+                    let is_moved = self.assign_isolation(now(), &policy);
+                    if self.turn() == Heard::News || is_moved {
+                        self.publish();
+                    }
                 }
             }
             self.change_addresses().await;
@@ -263,6 +286,9 @@ impl<'h> Router<'h> {
                 self.survive(outcome, "interface not taken over");
             }
             HostEvent::AddressesChanged { .. } | HostEvent::RoutesChanged => self.refresh_soon(),
+            // The kernel tells of each of them again and again.
+            HostEvent::NeighborSeen(neighbor) if self.hear(neighbor) == Heard::Nothing => return Ok(()),
+            HostEvent::NeighborSeen(_) => {}
             HostEvent::RulesChanged | HostEvent::Resync => {
                 self.tun.stale = true;
                 self.refresh_soon();
@@ -348,15 +374,17 @@ impl<'h> Router<'h> {
             uplink.update_line(now);
         }
         self.assign_duties(now);
-        let current = self.snapshot.load();
+        let current = self.snapshot.load_full();
+        self.assign_isolation(now, &current.policy);
         let mut new = Snapshot {
             generation: current.generation,
             uplinks: self.uplinks.iter().map(UplinkState::snapshot).collect(),
             lans: std::iter::once(self.tun.snapshot()).chain(self.lans.iter().map(LanState::snapshot)).collect(),
             kernel_networks: self.kernel_networks.clone(),
             policy: self.policy(&current.policy),
+            forwards: self.forwards(&current.forwards),
         };
-        if new != **current {
+        if new != *current {
             if !new.is_same_for_flows(&current) {
                 new.generation = current.generation.checked_add(1).unwrap_or(1);
                 // First the shortcut: it must not carry by the old snapshot what workers judge by the new one.
@@ -386,6 +414,8 @@ impl<'h> Router<'h> {
             Request::Hosts(answer) => self.tell_hosts(now(), answer),
             Request::Explain(query, answer) => drop(answer.send(self.explain(&query))),
             Request::Link(order, peer, answer) => drop(answer.send(self.order_link(&order, peer))),
+            Request::Reserve(order, peer, answer) => drop(answer.send(self.order_reserve(&order, peer).await)),
+            Request::Release(order, peer, answer) => drop(answer.send(self.order_release(&order, peer))),
             Request::Reload(peer, answer) => drop(answer.send(self.reload(&peer.to_string()).await)),
         }
     }
@@ -412,7 +442,12 @@ impl<'h> Router<'h> {
                 .uplinks
                 .iter()
                 .filter_map(|uplink| places::named(&self.uplinks, &uplink.name))
-                .map(|uplink| status::uplink(uplink, counters, &self.rates, &self.queue_drops, now))
+                .map(|uplink| UplinkReport {
+                    reserved: self.reserved_report(uplink.config.name.as_str()),
+                    role: self.role_of(uplink),
+                    isolated: self.isolated_flows(uplink.id),
+                    ..status::uplink(uplink, counters, &self.rates, &self.queue_drops, now)
+                })
                 .collect(),
             engine: status::engine(counters, &self.lans, &self.queue_drops),
             rules: self.snapshot.load().policy.rules.iter().map(|rule| rule.name.to_string()).collect(),

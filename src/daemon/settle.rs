@@ -28,7 +28,9 @@ impl Router<'_> {
         for index in 0..self.uplinks.len() {
             tolerate_gone(self.settle_uplink(index).await)?;
         }
-        tolerate_gone(self.refresh().await)
+        tolerate_gone(self.refresh().await)?;
+        self.warn_of_forwards();
+        Ok(())
     }
 
     /// While the router runs: everything that is there; what fails is logged and tried again.
@@ -145,6 +147,7 @@ impl Router<'_> {
             lan.address_missed = address.is_none();
             (lan.address, lan.networks) = (address, networks);
         }
+        self.look_at_neighbors().await;
         let settled = self.settle_adopted_lines().await;
         self.survive(settled, "uplink cannot be used");
         let mut networks = self.host.kernel_networks().await?;

@@ -14,7 +14,7 @@ use super::report::{
 use super::rules::RuleIds;
 use super::uplink::UplinkState;
 use crate::engine::counters::{DropCounters, FAR_END_GROUPS, FarEndCounters};
-use crate::engine::{DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
+use crate::engine::{Bulkiness, DropReason, FlowFilter, FlowListing, UplinkCounters, WorkerCounters};
 use crate::flow::{Protocol, Timestamp};
 use crate::link::dhcp::Client;
 use crate::link::health::{Segments, Traffic};
@@ -121,9 +121,12 @@ pub(super) fn uplink(
         gateway_mac: uplink.line.next_hop().and_then(NextHop::gateway).map(|mac| mac.to_string()),
         problem: uplink.problem(),
         taken_down_by: uplink.taken_down_by.clone(),
+        reserved: Vec::new(),
         lease: uplink.line.dhcp().and_then(|client| lease(client, now)),
         session: uplink.connected().map(session),
         health: uplink.line.health().map(|health| super::health::report(health, now)),
+        role: String::new(),
+        isolated: None,
         weight: uplink.config.weight.get(),
         flows: of(|uplink| uplink.flows.value()),
         flows_reset: of(|uplink| uplink.flows_reset.value()),
@@ -213,7 +216,9 @@ fn flow(flow: &FlowListing, uplinks: &[UplinkState], rules: &RuleIds) -> FlowRep
         protocol: flow.tuple.protocol.to_string(),
         host: flow.tuple.source.to_string(),
         remote: flow.tuple.destination.to_string(),
+        direction: flow.direction.name().to_owned(),
         external: flow.external.to_string(),
+        bulky: flow.bulkiness == Bulkiness::Bulky,
         uplink: uplinks.get(flow.uplink.index()).map(|uplink| uplink.config.name.to_string()).unwrap_or_default(),
         rule: rules.name(flow.rule).map(ToString::to_string),
         class: flow.class.name().to_owned(),

@@ -8,9 +8,9 @@ use super::shortcut::{Shortcuts, Standing, directions, is_plain};
 use super::transfers::Transfers;
 use super::worker::{Context, Worker, lifetime};
 use crate::flow::direction::Direction;
-use crate::flow::record::{FLAG_REPLIED, FLAG_SHORTCUT, FLAG_TRANSFER, Tick};
+use crate::flow::record::{FLAG_HAIRPIN, FLAG_REPLIED, FLAG_SHORTCUT, FLAG_TRANSFER, MARK_BULKY, Tick};
 use crate::flow::{FlowId, FlowV4, Protocol, TcpState, Timestamp};
-use crate::placement::UplinkId;
+use crate::placement::{Class, RuleId, UplinkId};
 
 impl Worker {
     /// To be called after a packet of the flow was followed, `packets` as the wire counts: lets a flow that is busy into
@@ -66,6 +66,9 @@ impl Worker {
         counters.out_bytes.add(news.out.bytes);
         counters.in_packets.add(news.back.packets);
         counters.in_bytes.add(news.back.bytes);
+        if body.class == Class::Isolated as u8 {
+            counters.isolated_bytes.add(news.out.bytes + news.back.bytes);
+        }
         counters.drops.add(DropReason::SendFailed, news.failed);
         self.ledger.add_out(account, news.out.bytes);
         self.ledger.add_in(account, news.back.bytes);
@@ -136,7 +139,12 @@ impl Worker {
     }
 
     pub(super) fn begin_transfer(&mut self, now: Timestamp, id: FlowId) {
-        let body = &mut self.table.record_mut(id).body;
+        let record = self.table.record_mut(id);
+        // Hairpins never leave by their line.
+        if record.has(FLAG_HAIRPIN) {
+            return;
+        }
+        let body = &mut record.body;
         if self.transfers.add(now, id, body.out_bytes + body.in_bytes) {
             body.flags |= FLAG_TRANSFER;
             self.load.begin_transfer(UplinkId(body.uplink));
@@ -148,7 +156,7 @@ impl Worker {
         let record = self.table.record_mut(id);
         if record.has(FLAG_TRANSFER) {
             record.body.flags &= !FLAG_TRANSFER;
-            self.load.end_transfer(UplinkId(record.body.uplink));
+            self.load.end_transfer(UplinkId(record.body.uplink), false);
         }
     }
 
@@ -164,10 +172,24 @@ impl Worker {
             }
             let body = &self.table.record(look.id).body;
             let bytes = body.out_bytes + body.in_bytes;
-            if !look.has_moved(bytes) || !self.transfers.add(now, look.id, bytes) {
+            if body.class == Class::Isolated as u8 && look.is_bulky(now, bytes) {
+                self.note_bulky(now, look.id);
+            }
+            if !look.has_moved(bytes) || !self.transfers.keep(now, look, bytes) {
                 self.end_transfer(look.id);
             }
         }
+    }
+
+    /// A flow of class isolated carries more than is meant for that: it stays where it is, and new ones like it are bulk.
+    fn note_bulky(&mut self, now: Timestamp, id: FlowId) {
+        let record = self.table.record_mut(id);
+        let Some(key) = record.key() else { return };
+        if !record.is_marked(MARK_BULKY) {
+            record.body.marks |= MARK_BULKY;
+            self.counters.uplink(UplinkId(record.body.uplink)).isolated_bulky.add(1);
+        }
+        self.bulky.note(now, key, RuleId(record.body.rule));
     }
 }
 

@@ -110,6 +110,12 @@ pub struct UplinkCounters {
     pub far_ends: [FarEndCounters; FAR_END_GROUPS],
     /// Flows that live on the uplink now.
     pub flows: Counter,
+    /// Those of class isolated among them.
+    pub isolated_flows: Counter,
+    /// Bytes of IP packets of such flows, out and in.
+    pub isolated_bytes: Counter,
+    /// Such flows that have turned out bulky.
+    pub isolated_bulky: Counter,
     /// Connections ended because the line was lost, whose host got a reset.
     pub flows_reset: Counter,
     /// Datagram flows ended because the line was lost, whose host got an error.
@@ -126,13 +132,16 @@ impl UplinkCounters {
     /// Starts again at zero, for another uplink has the place; flows go on counting themselves. Only the owning worker may
     /// call it.
     pub fn reset(&self) {
-        let Self { out_packets, out_bytes, in_packets, in_bytes, flows: _, drops, far_ends, .. } = self;
-        let Self { flows_reset, flows_told, syn_rescued, flows_moved, .. } = self;
+        let Self { out_packets, out_bytes, in_packets, in_bytes, flows: _, isolated_flows: _, drops, far_ends, .. } =
+            self;
+        let Self { flows_reset, flows_told, syn_rescued, flows_moved, isolated_bytes, isolated_bulky, .. } = self;
         let Self { out_data, out_repeated, in_data, in_repeated, .. } = self;
         let traffic = [out_packets, out_bytes, in_packets, in_bytes, out_data, out_repeated, in_data, in_repeated];
         let failed_over = [flows_reset, flows_told, syn_rescued, flows_moved];
         let heard = far_ends.iter().flat_map(|group| [&group.heard, &group.stuck]);
-        traffic.into_iter().chain(failed_over).chain(heard).chain(&drops.0).for_each(Counter::reset);
+        let isolated = [isolated_bytes, isolated_bulky];
+        let numbers = traffic.into_iter().chain(failed_over).chain(heard).chain(isolated);
+        numbers.chain(&drops.0).for_each(Counter::reset);
     }
 }
 

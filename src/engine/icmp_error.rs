@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 
 use super::drop_reason::DropReason;
+use super::forwarding::{Arrival, Behind};
 use super::inbound::way_to_host;
 use super::outbound::owner_of_address;
 use super::outbox::Egress;
@@ -132,9 +133,6 @@ impl Worker {
             Ok(quoted) => quoted,
             Err(reason) => return Verdict::Drop(reason),
         };
-        if let Err(owner) = self.check_owner(quoted.source_port) {
-            return Verdict::Handoff(owner);
-        }
         if let Some(verdict) = self.probe_answer(context, uplink, (quoted.source_port, quoted.ip.destination)) {
             return verdict;
         }
@@ -153,10 +151,12 @@ impl Worker {
             return Err(DropReason::IcmpNoFlow);
         }
         let mapping = Mapping { protocol: quoted.protocol, uplink, external_port: quoted.source_port };
-        let internal = self.mappings.internal(mapping).ok_or(DropReason::IcmpNoFlow)?;
         let remote = EndpointV4 { address: quoted.ip.destination, port: quoted.destination_port };
-        let key = FlowKey { protocol: quoted.protocol, internal, remote };
-        let id = self.find_live(context, &key).ok_or(DropReason::IcmpNoFlow)?;
+        let (internal, id) = match self.behind(context, mapping, remote, Arrival::Error) {
+            Behind::Endpoint { internal, flow: Some(id), .. } => (internal, id),
+            Behind::Elsewhere(owner, journey) => return Ok(Verdict::PassOn(owner, journey)),
+            _ => return Err(DropReason::IcmpNoFlow),
+        };
         let body = &self.table.record(id).body;
         if body.uplink != uplink.0 || body.external_port != mapping.external_port {
             return Err(DropReason::IcmpNoFlow);

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::accounts::Account;
 use super::drop_reason::DropReason;
+use super::forwarding::{Arrival, Behind};
 use super::hop::Hop;
 use super::outbound::{FlowPacket, finish, may_cut, rewrite};
 use super::outbox::{Egress, Outbox};
@@ -16,10 +17,10 @@ use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, Tick};
 use crate::flow::{EndpointV4, FlowId, FlowKey, Protocol};
 use crate::nat::Mapping;
 use crate::nat::ports::{DHCP_CLIENT_PORT, PROBE_PORTS};
-use crate::placement::{AddressOwner, DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
+use crate::placement::{AddressOwner, Class, DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::ETHERTYPE_ARP;
 use crate::wire::icmp::ErrorKind;
-use crate::wire::{AddressField, MacAddress, PacketBuffer};
+use crate::wire::{AddressField, MacAddress, PacketBuffer, TcpFlags};
 
 impl Worker {
     /// Takes a packet from an uplink to its verdict.
@@ -54,20 +55,22 @@ impl Worker {
                 return if is_strange(&verdict) { self.unasked(context, uplink_id, parsed) } else { verdict };
             }
         };
-        if let Err(owner) = self.check_owner(ports.destination) {
-            return Verdict::Handoff(owner);
-        }
 
         // 3. Look the flow up, from the external port to the host; 4. or make it.
         let mapping = Mapping { protocol, uplink: uplink_id, external_port: ports.destination };
-        let Some(internal) = self.mappings.internal(mapping) else {
-            return self.unasked(context, uplink_id, parsed);
-        };
         let remote = EndpointV4 { address: parsed.ip.source, port: ports.source };
+        let opens = segment.is_some_and(|it| it.flags.contains(TcpFlags::SYN) && !it.flags.contains(TcpFlags::ACK));
+        let arrival = if opens { Arrival::Opening } else { Arrival::Packet };
+        let (internal, known, entrance) = match self.behind(context, mapping, remote, arrival) {
+            Behind::Endpoint { internal, flow, entrance } => (internal, flow, entrance),
+            Behind::Elsewhere(owner, journey) => return Verdict::PassOn(owner, journey),
+            Behind::Refused => return Verdict::Drop(DropReason::Filtered),
+            Behind::Nobody => return self.unasked(context, uplink_id, parsed),
+        };
         let flow = FlowPacket { key: FlowKey { protocol, internal, remote }, parsed, segment };
-        let id = match self.find_live(context, &flow.key) {
+        let id = match known {
             Some(id) => id,
-            None => match self.open_inbound(context, mapping, &flow) {
+            None => match self.open_inbound(context, mapping, entrance, &flow) {
                 Ok(id) => id,
                 Err(reason) => return Verdict::Drop(reason),
             },
@@ -170,6 +173,9 @@ impl Worker {
         }
         counters.in_packets.add(packets);
         counters.in_bytes.add(bytes);
+        if body.class == Class::Isolated as u8 {
+            counters.isolated_bytes.add(bytes);
+        }
         self.ledger.add_in(Account::of(record), bytes);
         self.review_transfer(context.now, id, packets);
         self.review_shortcut(context, id, packets);

@@ -46,11 +46,42 @@ impl FlowState {
     }
 }
 
+/// Who has opened a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FlowDirection {
+    /// The LAN host.
+    Outbound,
+    /// The far end.
+    Inbound,
+}
+
+impl FlowDirection {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+        }
+    }
+}
+
+/// Whether a flow carries more than is meant for class isolated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bulkiness {
+    /// Nobody has seen it do so.
+    Unseen,
+    /// It has turned out bulky, or is of class bulk for being like one that has.
+    Bulky,
+}
+
 /// One flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowListing {
     /// As the LAN host sees it: host, far end.
     pub tuple: Tuple,
+    /// Who has opened it.
+    pub direction: FlowDirection,
     /// As the far end sees the host.
     pub external: Endpoint,
     /// Its line.
@@ -59,6 +90,8 @@ pub struct FlowListing {
     pub rule: RuleId,
     /// What it is for.
     pub class: Class,
+    /// Whether it carries more than is meant for class isolated.
+    pub bulkiness: Bulkiness,
     /// Where it is in its life.
     pub state: FlowState,
     /// Packets and bytes sent out.

@@ -12,6 +12,7 @@ pub mod counters;
 pub mod drop_reason;
 mod failover;
 mod forget;
+mod forwarding;
 mod hop;
 mod icmp_error;
 mod inbound;
@@ -27,6 +28,7 @@ mod refusal;
 mod repeated;
 mod session;
 pub mod shortcut;
+mod sites;
 #[cfg(test)]
 mod tests;
 mod transfers;
@@ -37,8 +39,8 @@ pub use accounts::{Account, Accounts, HostAccount, HostId, Limit, Limits, Opener
 pub use counters::{Counter, UplinkCounters, WorkerCounters};
 pub use drop_reason::DropReason;
 pub use failover::{FailOverPage, FailOverStep};
-pub use listing::{FlowFilter, FlowListing, FlowPage, FlowState};
-pub use outbox::{Egress, Handoff, Ingress, Outbox};
+pub use listing::{Bulkiness, FlowDirection, FlowFilter, FlowListing, FlowPage, FlowState};
+pub use outbox::{Egress, Handoff, Ingress, Journey, Outbox};
 pub use persist::{EngineConfig, EngineError, FlowAddresses, UplinkIdentity, open, open_with_addresses};
 pub use shortcut::table::ShortcutTable;
 pub use worker::{Filtering, MAX_MOVABLE_PORTS, MovablePorts, Settings, Worker};

@@ -15,7 +15,7 @@ use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, Tick};
 use crate::flow::{EndpointV4, FlowId, FlowKey};
 use crate::nat::translate::{self, Transport};
-use crate::placement::{LanId, Snapshot, Uplink, UplinkId};
+use crate::placement::{Class, LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::icmp::ErrorKind;
 use crate::wire::pppoe::LINK_LENGTH;
 use crate::wire::{AddressField, Ipv4, PacketBuffer, Segmentation, TcpFlags, TcpSegment, fragmentation, ipv4, tcp};
@@ -142,6 +142,9 @@ impl Worker {
         let counters = self.counters.uplink(UplinkId(body.uplink));
         counters.out_packets.add(packets);
         counters.out_bytes.add(bytes);
+        if body.class == Class::Isolated as u8 {
+            counters.isolated_bytes.add(bytes);
+        }
         self.ledger.add_out(Account::of(record), bytes);
         self.review_transfer(context.now, id, packets);
         self.review_shortcut(context, id, packets);

@@ -21,6 +21,15 @@ pub enum Egress {
     Uplink(UplinkId),
 }
 
+/// How far a packet from an uplink has come between the workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Journey {
+    /// It is a host's of our own, sent to an address of ours: it has come by no uplink.
+    pub(super) is_hairpin: bool,
+    /// How many of the forwards that its port has do not know it; `None`: the owner of the port outside has not looked yet.
+    pub(super) asked: Option<u8>,
+}
+
 /// A packet on its way to the worker that owns its flow.
 #[derive(Debug)]
 pub struct Handoff {
@@ -30,6 +39,8 @@ pub struct Handoff {
     pub ingress: Ingress,
     /// The ports of a fragment, which only its first piece carries.
     pub ports: Option<(u16, u16)>,
+    /// How far it has come.
+    pub journey: Journey,
     /// The packet.
     pub packet: PacketBuffer,
 }

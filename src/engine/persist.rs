@@ -19,13 +19,13 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use super::accounts::{Accounts, Opener};
 use super::shortcut::Shortcuts;
 use super::shortcut::table::ShortcutTable;
-use super::worker::{Parts, Settings, Worker, mapping_of};
+use super::worker::{Parts, Settings, Worker};
 use crate::flow::hash::HashKey;
-use crate::flow::record::{FLAG_SHORTCUT, FLAG_TRANSFER, Tick};
+use crate::flow::record::{FLAG_FORWARDED, FLAG_SHORTCUT, FLAG_TRANSFER, MARK_STICKY, Tick};
 use crate::flow::{FlowTable, FlowV4, TcpState, Timestamp};
 use crate::nat::ports::is_reserved;
-use crate::nat::{Mappings, PortSlice};
-use crate::placement::{Load, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
+use crate::nat::{Mapping, Mappings, PortSlice};
+use crate::placement::{Affinity, Bulky, Load, MAX_UPLINKS, UplinkId, WorkerId, owner_of_port};
 use crate::sys::mapped::{MappedFile, REGION_ALIGNMENT, Region};
 use crate::sys::slab::Slab;
 
@@ -176,19 +176,26 @@ pub fn open_with_addresses(config: &EngineConfig, now: Timestamp) -> Result<(Vec
         *address = uplink.external;
     }
     let path = config.file.as_deref();
-    let survivors = path.map_or_else(Vec::new, |path| read_flows(path, config, now, &mut addresses));
+    let mut survivors = path.map_or_else(Vec::new, |path| read_flows(path, config, now, &mut addresses));
     let per_worker = config.flows.div_ceil(config.workers.into());
     let region_length = Slab::<FlowV4>::region_length(per_worker);
     let (header, regions) = map_regions(config, region_length, &addresses)?;
-    let load = Arc::new(Load::default());
     let memory = |source| EngineError::Memory { flows: config.flows, bytes: Accounts::bytes(), source };
     let accounts = Arc::new(Accounts::new(config.workers).map_err(memory)?);
     let mut random = ChaCha8Rng::from_seed(config.seed);
+    let shared = Shared {
+        load: Arc::default(),
+        accounts,
+        affinity: Arc::new(Affinity::new(hash_key(&mut random))),
+        bulky: Arc::new(Bulky::new(hash_key(&mut random))),
+    };
     let mut workers: Vec<Worker> = (0..config.workers)
         .map(WorkerId)
         .zip(regions)
-        .map(|(id, region)| make_worker(config, id, Slab::new(region), (&load, &accounts), &mut random))
+        .map(|(id, region)| make_worker(config, id, Slab::new(region), &shared, &mut random))
         .collect();
+    // A host's flows to a site go on where the newest of them went.
+    survivors.sort_by_key(|record| record.body.created);
     for record in survivors {
         let owner = owner_of_port(record.body.internal_port, config.workers);
         workers[owner.index()].adopt(now, record);
@@ -196,15 +203,26 @@ pub fn open_with_addresses(config: &EngineConfig, now: Timestamp) -> Result<(Vec
     Ok((workers, FlowAddresses { addresses, header }))
 }
 
+/// What all workers share.
+struct Shared {
+    load: Arc<Load>,
+    accounts: Arc<Accounts>,
+    affinity: Arc<Affinity>,
+    bulky: Arc<Bulky>,
+}
+
+fn hash_key(random: &mut ChaCha8Rng) -> HashKey {
+    HashKey::new(u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()))
+}
+
 fn make_worker(
     config: &EngineConfig,
     id: WorkerId,
     slab: Slab<FlowV4>,
-    (load, accounts): (&Arc<Load>, &Arc<Accounts>),
+    shared: &Shared,
     random: &mut ChaCha8Rng,
 ) -> Worker {
-    let mut key = || HashKey::new(u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()));
-    let (flow_key, mapping_key) = (key(), key());
+    let (flow_key, mapping_key) = (hash_key(random), hash_key(random));
     let slice = PortSlice::new(id, config.workers);
     let own_random = ChaCha8Rng::from_rng(random);
     Worker::new(Parts {
@@ -212,9 +230,12 @@ fn make_worker(
         workers: config.workers,
         settings: config.settings,
         table: FlowTable::new(slab, flow_key),
-        mappings: Mappings::new(slice, config.uplinks.len(), mapping_key, own_random).counted_in(accounts.ports()),
-        load: Arc::clone(load),
-        accounts: Arc::clone(accounts),
+        mappings: Mappings::new(slice, config.uplinks.len(), mapping_key, own_random)
+            .counted_in(shared.accounts.ports()),
+        load: Arc::clone(&shared.load),
+        accounts: Arc::clone(&shared.accounts),
+        affinity: Arc::clone(&shared.affinity),
+        bulky: Arc::clone(&shared.bulky),
         shortcuts: config.shortcut.clone().map(Shortcuts::new),
     })
 }
@@ -334,20 +355,30 @@ impl Worker {
         record.body.rule = 0;
         // It counts again when it goes on.
         record.body.flags &= !FLAG_TRANSFER;
-        let (Some(key), Some(mapping)) = (record.key(), mapping_of(&record)) else { return };
+        let is_sticky = record.is_marked(MARK_STICKY);
+        record.body.marks &= !MARK_STICKY;
+        let Some(key) = record.key() else { return };
+        let (uplink, external_port) = (UplinkId(record.body.uplink), record.body.external_port);
+        let mapping = Mapping { protocol: key.protocol, uplink, external_port };
+        // The owner of a forward's flow is that of the port inside.
+        let is_forwarded = record.has(FLAG_FORWARDED);
         // Whom we have told, we need not tell again: its host has had the time of a restart to ask.
         let is_over = record.body.tcp.state() == TcpState::Aborted;
         // A port that a host had is the router's own by now: its flow ends.
         let is_ours = !is_over
             && mapping.uplink.index() < MAX_UPLINKS
             && !is_reserved(mapping.external_port)
-            && owner_of_port(mapping.external_port, self.workers) == self.id
+            && (is_forwarded || owner_of_port(mapping.external_port, self.workers) == self.id)
             && self.table.find(&key).is_none();
-        if is_ours && self.mappings.restore(mapping, key.internal) {
+        if is_ours && (is_forwarded || self.mappings.restore(mapping, key.internal)) {
             // Numbers of hosts are of one run. What it has, it may have.
             record.body.host = self.accounts.admit(now, key.internal.address, Opener::Router).unwrap_or_default().0;
             // A full table leaves the rest behind; the flow's next packet is then its first.
-            let _ = self.add_flow(record, mapping);
+            if let Ok(id) = self.add_flow(record, mapping)
+                && is_sticky
+            {
+                self.join_site(now, id);
+            }
         }
     }
 }

@@ -6,12 +6,13 @@
 //! So does a connection whose both sides have said FIN, at once. One that goes on counts again.
 //!
 //! The numbers stand in [`Load`](crate::placement::Load), where every worker sees those of all. Transfers beyond [`MOST`] of one
-//! worker do not count.
+//! worker do not count. A transfer also tells which flows of class isolated are bulky ([`crate::placement::bulky`]).
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::flow::{FlowId, Timestamp};
+use crate::placement::is_bulky;
 
 /// How often each is looked at: the shortcut's news are younger.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -28,12 +29,20 @@ pub(super) struct Look {
     pub(super) id: FlowId,
     bytes: u64,
     next: Timestamp,
+    /// When it began, and what the flow had moved by then.
+    began: (Timestamp, u64),
 }
 
 impl Look {
     /// Whether a flow that has moved `bytes` by now goes on.
     pub(super) fn has_moved(&self, bytes: u64) -> bool {
         bytes.saturating_sub(self.bytes) >= LEAST_BYTES
+    }
+
+    /// Whether a flow that has moved `bytes` by now is bulky, by what it has moved since the transfer began.
+    pub(super) fn is_bulky(&self, now: Timestamp, bytes: u64) -> bool {
+        let (began, before) = self.began;
+        is_bulky(bytes.saturating_sub(before), now.since(began))
     }
 }
 
@@ -62,9 +71,14 @@ impl Transfers {
 
     /// Takes in a transfer that has moved `bytes`. Says whether there was room.
     pub(super) fn add(&mut self, now: Timestamp, id: FlowId, bytes: u64) -> bool {
+        self.keep(now, Look { id, bytes, next: now, began: (now, bytes) }, bytes)
+    }
+
+    /// Takes in one again that has been looked at, and has moved `bytes`. Says whether there was room.
+    pub(super) fn keep(&mut self, now: Timestamp, look: Look, bytes: u64) -> bool {
         let has_room = self.looks.len() < MOST;
         if has_room {
-            self.looks.push_back(Look { id, bytes, next: now + LOOK_INTERVAL });
+            self.looks.push_back(Look { bytes, next: now + LOOK_INTERVAL, ..look });
         }
         has_room
     }

@@ -8,20 +8,22 @@ use super::accounts::{Account, Accounts, Ledger};
 use super::budget::Budget;
 use super::counters::WorkerCounters;
 use super::drop_reason::DropReason;
-use super::listing::{FlowFilter, FlowListing, FlowPage, FlowState};
+use super::listing::{Bulkiness, FlowDirection, FlowFilter, FlowListing, FlowPage, FlowState};
 use super::moves::Moves;
-use super::outbox::{Egress, Handoff, Ingress, Outbox};
+use super::outbox::{Egress, Handoff, Ingress, Journey, Outbox};
 use super::parse::{self, Content, Ports, Way};
 use super::session::{self, Opened};
 use super::shortcut::Shortcuts;
 use super::transfers::Transfers;
 use crate::flow::direction::Direction;
 use crate::flow::fragment::{FragmentCache, FragmentKey, Later, PieceRange};
-use crate::flow::record::{FLAG_INBOUND, FLAG_REPLIED, FLAG_RESCUED, FLAG_RESCUED_AGAIN, FLAG_SHORTCUT, Tick};
+use crate::flow::record::{
+    FLAG_FORWARDED, FLAG_INBOUND, FLAG_REPLIED, FLAG_RESCUED, FLAG_RESCUED_AGAIN, FLAG_SHORTCUT, MARK_BULKY, Tick,
+};
 use crate::flow::tcp::{TcpState, TcpTracker, TcpVerdict};
 use crate::flow::{Endpoint, FlowId, FlowKey, FlowTable, FlowV4, Protocol, Timestamp, timeouts};
 use crate::nat::{Ending, Mapping, Mappings};
-use crate::placement::{Class, LanId, Load, RuleId, Snapshot, UplinkId, WorkerId, owner_of_port};
+use crate::placement::{Affinity, Bulky, Class, LanId, Load, RuleId, Snapshot, UplinkId, WorkerId, owner_of_port};
 use crate::wire::{Ipv4, PacketBuffer, TcpSegment};
 
 /// How often the clock's hand moves while there is something to forget.
@@ -90,6 +92,8 @@ pub struct Worker {
     pub(super) table: FlowTable,
     pub(super) mappings: Mappings,
     pub(super) load: Arc<Load>,
+    pub(super) affinity: Arc<Affinity>,
+    pub(super) bulky: Arc<Bulky>,
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) accounts: Arc<Accounts>,
     pub(super) ledger: Ledger,
@@ -110,6 +114,15 @@ pub(super) struct Context<'a> {
     pub(super) snapshot: &'a Snapshot,
     /// Where the packet's flow is, if the guess is right.
     pub(super) likely: Option<FlowId>,
+    /// How far the packet has come between the workers.
+    pub(super) journey: Journey,
+}
+
+impl<'a> Context<'a> {
+    /// Of a packet that nobody has looked at yet, or of none.
+    pub(super) fn new(now: Timestamp, snapshot: &'a Snapshot) -> Self {
+        Self { now, snapshot, likely: None, journey: Journey::default() }
+    }
 }
 
 /// What becomes of a packet.
@@ -122,6 +135,8 @@ pub(super) enum Verdict {
     Hairpin(UplinkId, Option<Ports>),
     /// Another worker owns its flow.
     Handoff(WorkerId),
+    /// Another worker owns its flow, or knows more; so far it has come.
+    PassOn(WorkerId, Journey),
     /// It is the daemon's.
     Daemon(UplinkId),
     /// Its pieces have been queued in its stead.
@@ -145,6 +160,8 @@ pub(super) struct Parts {
     pub(super) mappings: Mappings,
     pub(super) load: Arc<Load>,
     pub(super) accounts: Arc<Accounts>,
+    pub(super) affinity: Arc<Affinity>,
+    pub(super) bulky: Arc<Bulky>,
     pub(super) shortcuts: Option<Shortcuts>,
 }
 
@@ -157,6 +174,8 @@ impl Worker {
             table: parts.table,
             mappings: parts.mappings,
             load: parts.load,
+            affinity: parts.affinity,
+            bulky: parts.bulky,
             counters: Arc::default(),
             ledger: parts.accounts.ledger(parts.id),
             accounts: parts.accounts,
@@ -189,6 +208,18 @@ impl Worker {
         Arc::clone(&self.load)
     }
 
+    /// Which lines hosts' flows to a site keep to, of all workers.
+    #[must_use]
+    pub fn affinity(&self) -> Arc<Affinity> {
+        Arc::clone(&self.affinity)
+    }
+
+    /// What has turned out bulky, of all workers.
+    #[must_use]
+    pub fn bulky(&self) -> Arc<Bulky> {
+        Arc::clone(&self.bulky)
+    }
+
     /// Handles packets that came from a LAN (or from the router itself, by the TUN device), and empties `batch`.
     pub fn handle_lan(
         &mut self,
@@ -198,7 +229,7 @@ impl Worker {
         batch: &mut Vec<PacketBuffer>,
         out: &mut Outbox,
     ) {
-        self.handle_batch(Context { now, snapshot, likely: None }, Ingress::Lan(lan), batch, out);
+        self.handle_batch(Context::new(now, snapshot), Ingress::Lan(lan), batch, out);
     }
 
     /// Handles packets that came from an uplink, and empties `batch`.
@@ -210,7 +241,7 @@ impl Worker {
         batch: &mut Vec<PacketBuffer>,
         out: &mut Outbox,
     ) {
-        self.handle_batch(Context { now, snapshot, likely: None }, Ingress::Uplink(uplink), batch, out);
+        self.handle_batch(Context::new(now, snapshot), Ingress::Uplink(uplink), batch, out);
     }
 
     fn handle_batch(
@@ -254,7 +285,8 @@ impl Worker {
     /// Handles a packet that another worker received and this one owns.
     pub fn handle_handoff(&mut self, now: Timestamp, snapshot: &Snapshot, handoff: Handoff, out: &mut Outbox) {
         let ports = handoff.ports.map(|(source, destination)| Ports { source, destination });
-        self.handle_packet(Context { now, snapshot, likely: None }, handoff.ingress, ports, handoff.packet, out);
+        let context = Context { journey: handoff.journey, ..Context::new(now, snapshot) };
+        self.handle_packet(context, handoff.ingress, ports, handoff.packet, out);
     }
 
     /// One packet from any side, to its end. `ports` are those of its datagram, for a fragment.
@@ -266,7 +298,7 @@ impl Worker {
         mut packet: PacketBuffer,
         out: &mut Outbox,
     ) {
-        let mut side = ingress;
+        let (mut side, mut journey) = (ingress, context.journey);
         let mut verdict = match ingress {
             Ingress::Lan(lan) => self.outbound(context, lan, ports, &mut packet, out),
             Ingress::Uplink(uplink) => self.inbound(context, uplink, ports, &mut packet, out),
@@ -274,17 +306,22 @@ impl Worker {
         if let Verdict::Hairpin(uplink, translated) = verdict {
             side = Ingress::Uplink(uplink);
             ports = translated;
-            verdict = self.inbound(context, uplink, ports, &mut packet, out);
+            journey = Journey { is_hairpin: true, asked: None };
+            verdict = self.inbound(Context { journey, ..context }, uplink, ports, &mut packet, out);
+        }
+        if let Verdict::PassOn(owner, further) = verdict {
+            journey = further;
+            verdict = Verdict::Handoff(owner);
         }
         match verdict {
             Verdict::Transmit(egress) => out.transmit(egress, packet),
             Verdict::Handoff(owner) => {
                 self.counters.handed_over.add(1);
                 let ports = ports.map(|ports| (ports.source, ports.destination));
-                out.handoffs.push(Handoff { owner, ingress: side, ports, packet });
+                out.handoffs.push(Handoff { owner, ingress: side, ports, journey, packet });
             }
             Verdict::Daemon(uplink) => out.daemon.push((uplink, packet)),
-            Verdict::Replaced | Verdict::Hairpin(..) => out.pool.give(packet),
+            Verdict::Replaced | Verdict::Hairpin(..) | Verdict::PassOn(..) => out.pool.give(packet),
             Verdict::Drop(reason) => self.drop(side, reason, packet, out),
         }
     }
@@ -352,8 +389,10 @@ impl Worker {
             TcpVerdict::Forward => Ok(record.body.tcp.timeout()),
             TcpVerdict::Reopen => {
                 record.body.tcp = TcpTracker::open(segment, false).ok_or(DropReason::TcpNoConnection)?;
+                // Who opens it is the original side now.
+                let is_inbound = record.has(FLAG_INBOUND) != (direction == Direction::Reply);
                 record.body.flags &= !(FLAG_REPLIED | FLAG_INBOUND | FLAG_RESCUED | FLAG_RESCUED_AGAIN);
-                if direction == Direction::Reply {
+                if is_inbound {
                     record.body.flags |= FLAG_INBOUND;
                 }
                 Ok(record.body.tcp.timeout())
@@ -372,21 +411,25 @@ impl Worker {
 
     /// Counts a flow of an uplink and a host.
     pub(super) fn count(&self, account: Account) {
-        let Account { host, uplink, .. } = account;
+        let Account { host, class, uplink } = account;
         self.accounts.begin_session(host);
         self.ledger.add_flow(account);
         self.load.add(uplink);
-        self.counters.uplink(uplink).flows.add(1);
+        let counters = self.counters.uplink(uplink);
+        counters.flows.add(1);
+        counters.isolated_flows.add((class == Class::Isolated).into());
         self.counters.flows.add(1);
     }
 
     /// Counts that an uplink and a host have a flow less.
     pub(super) fn uncount(&self, account: Account) {
-        let Account { host, uplink, .. } = account;
+        let Account { host, class, uplink } = account;
         self.ledger.remove_flow(account);
         self.accounts.end_session(host);
         self.load.remove(uplink);
-        self.counters.uplink(uplink).flows.subtract(1);
+        let counters = self.counters.uplink(uplink);
+        counters.flows.subtract(1);
+        counters.isolated_flows.subtract((class == Class::Isolated).into());
         self.counters.flows.subtract(1);
     }
 
@@ -396,13 +439,18 @@ impl Worker {
             self.end_shortcut(now, id);
         }
         self.end_transfer(id);
+        self.leave_site(now, id);
         let record = self.table.remove(id);
-        let Some(mapping) = mapping_of(&record) else { return };
-        let ending = match record.body.tcp.state() {
-            TcpState::TimeWait | TcpState::Reset if mapping.protocol == Protocol::Tcp => Ending::Seen,
-            _ => Ending::Silent,
-        };
-        self.mappings.remove_flow(now, mapping, ending);
+        if record.key().is_none() {
+            return;
+        }
+        if let Some(mapping) = mapping_of(&record) {
+            let ending = match record.body.tcp.state() {
+                TcpState::TimeWait | TcpState::Reset if mapping.protocol == Protocol::Tcp => Ending::Seen,
+                _ => Ending::Silent,
+            };
+            self.mappings.remove_flow(now, mapping, ending);
+        }
         if record.body.tcp.state() != TcpState::Aborted {
             self.uncount(Account::of(&record));
         }
@@ -478,8 +526,11 @@ pub(super) fn lifetime(record: &FlowV4) -> Duration {
     }
 }
 
-/// The mapping that a flow uses; `None` for a free record.
+/// The mapping that counts a flow; `None` for a free record, and for a flow of a forward.
 pub(super) fn mapping_of(record: &FlowV4) -> Option<Mapping> {
+    if record.has(FLAG_FORWARDED) {
+        return None;
+    }
     Some(Mapping {
         protocol: Protocol::from_number(record.body.protocol)?,
         uplink: UplinkId(record.body.uplink),
@@ -508,10 +559,12 @@ fn list(now: Timestamp, snapshot: &Snapshot, record: &FlowV4) -> Option<FlowList
     let external = snapshot.uplink(uplink).and_then(|uplink| uplink.external)?;
     Some(FlowListing {
         tuple: key.tuple(),
+        direction: if record.has(FLAG_INBOUND) { FlowDirection::Inbound } else { FlowDirection::Outbound },
         external: Endpoint { address: external.into(), port: body.external_port },
         uplink,
         rule: RuleId(body.rule),
         class: Class::from_number(body.class),
+        bulkiness: if record.is_marked(MARK_BULKY) { Bulkiness::Bulky } else { Bulkiness::Unseen },
         state: state_of(record),
         out: (body.out_packets, body.out_bytes),
         back: (body.in_packets, body.in_bytes),

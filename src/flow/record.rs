@@ -131,8 +131,8 @@ pub struct FlowBody {
     pub reason: u8,
     /// DSCP of its first packet (RFC 2474).
     pub dscp: u8,
-    /// Not used.
-    pub spare: u8,
+    /// [`MARK_STICKY`] and others.
+    pub marks: u8,
 }
 
 /// Both sides have spoken.
@@ -149,6 +149,13 @@ pub const FLAG_RESCUED: u8 = 16;
 pub const FLAG_RESCUED_AGAIN: u8 = 32;
 /// It counts as a transfer of its line.
 pub const FLAG_TRANSFER: u8 = 64;
+/// Its port outside is a forward's: no mapping counts it.
+pub const FLAG_FORWARDED: u8 = 128;
+
+/// It is counted among its host's flows to the same site.
+pub const MARK_STICKY: u8 = 1;
+/// It has turned out bulky though it was taken to be urgent, or is of class bulk for being like one that has.
+pub const MARK_BULKY: u8 = 2;
 
 /// An IPv4 flow.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -218,5 +225,11 @@ impl FlowV4 {
     #[must_use]
     pub const fn has(&self, flag: u8) -> bool {
         self.body.flags & flag != 0
+    }
+
+    /// Whether a mark is set.
+    #[must_use]
+    pub const fn is_marked(&self, mark: u8) -> bool {
+        self.body.marks & mark != 0
     }
 }

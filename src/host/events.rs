@@ -3,7 +3,7 @@
 //! A second netlink connection, subscribed before anything is read, so that nothing falls between. It keeps a picture of
 //! the interfaces and tells differences only: the kernel announces a link for many reasons that do not matter here. When the
 //! kernel had to throw announcements away (its buffer was full), the picture is read anew, the differences told, and then
-//! [`HostEvent::Resync`] says to read addresses and routes anew too.
+//! [`HostEvent::Resync`] says to read addresses, routes and neighbours anew too.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,6 +17,7 @@ use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::error::HostError;
 use super::interface::Interface;
+use super::neighbor::Neighbor;
 use super::netlink::Netlink;
 use super::routing::PROTOCOL;
 
@@ -41,10 +42,12 @@ pub enum HostEvent {
     },
     /// Routes of the main table changed.
     RoutesChanged,
+    /// The kernel has heard of a host on one of its links; of one that it knows already, too.
+    NeighborSeen(Neighbor),
     /// Somebody took one of our rules or routes away: prepare anew. (The kernel says nothing of routes that it drops itself,
     /// because their interface was set down or their source address taken off; that is told as a change of those.)
     RulesChanged,
-    /// Some announcements were lost: addresses, routes and rules may have changed.
+    /// Some announcements were lost: addresses, routes, rules and neighbours may have changed.
     Resync,
 }
 
@@ -66,8 +69,13 @@ enum Picture {
 
 impl HostEvents {
     pub(super) async fn open(netlink: Netlink) -> Result<Self, HostError> {
-        let groups =
-            [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv4Route, MulticastGroup::Ipv4Rule];
+        let groups = [
+            MulticastGroup::Link,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv4Rule,
+            MulticastGroup::Neigh,
+        ];
         let (connection, _handle, messages) = rtnetlink::new_multicast_connection(&groups)
             .map_err(|source| HostError::from_kernel("subscribe to changes of the network", source))?;
         tokio::spawn(connection);
@@ -117,6 +125,11 @@ impl HostEvents {
             }
             RouteNetlinkMessage::NewAddress(address) | RouteNetlinkMessage::DelAddress(address) => {
                 self.waiting.push_back(HostEvent::AddressesChanged { interface_index: address.header.index });
+            }
+            RouteNetlinkMessage::NewNeighbour(neighbor) => {
+                if let Some(neighbor) = Neighbor::from_message(neighbor) {
+                    self.once(HostEvent::NeighborSeen(neighbor));
+                }
             }
             RouteNetlinkMessage::DelRoute(route) if route.header.protocol == PROTOCOL => {
                 self.once(HostEvent::RulesChanged);

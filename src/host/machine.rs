@@ -13,6 +13,7 @@ use super::events::HostEvents;
 use super::interface::Interface;
 use super::journal::Journal;
 use super::lock::{self, RunDirLock};
+use super::neighbor::Neighbor;
 use super::netlink::Netlink;
 use super::networks;
 use super::routing::{self, Slots};
@@ -87,6 +88,15 @@ impl Host {
     pub async fn interface(&self, name: &str) -> Result<Interface, HostError> {
         let found = self.interfaces().await?.into_iter().find(|interface| interface.name == name);
         found.ok_or_else(|| HostError::NoInterface { name: name.to_owned() })
+    }
+
+    /// The hosts that the kernel knows on its links.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn neighbors(&self) -> Result<Vec<Neighbor>, HostError> {
+        let messages = self.steps.netlink.neighbors().await?;
+        Ok(messages.iter().filter_map(Neighbor::from_message).collect())
     }
 
     /// What the queue of each interface has dropped so far, by the interface's number. It counts in 32 bits.

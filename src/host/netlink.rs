@@ -7,6 +7,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
+use rtnetlink::packet_route::neighbour::NeighbourMessage;
 use rtnetlink::packet_route::route::RouteMessage;
 use rtnetlink::packet_route::rule::RuleMessage;
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -65,6 +66,12 @@ impl Netlink {
     pub(super) async fn routes(&self) -> Result<Vec<RouteMessage>, HostError> {
         let all = RouteMessageBuilder::<Ipv4Addr>::new().build();
         collect("list routes", self.handle.route().get(all).execute()).await
+    }
+
+    /// Every IPv4 neighbour of every interface.
+    pub(super) async fn neighbors(&self) -> Result<Vec<NeighbourMessage>, HostError> {
+        let request = self.handle.neighbours().get().set_address_family(AddressFamily::Inet);
+        collect("list neighbours", request.execute()).await
     }
 
     /// Every IPv4 rule.

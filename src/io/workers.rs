@@ -20,8 +20,9 @@ use super::tun_port::TunPort;
 use super::worker_thread::{End, WorkerThread};
 use crate::engine::outbox::Ingress;
 use crate::engine::{Accounts, FailOverPage, FailOverStep, FlowFilter, FlowListing, Worker, WorkerCounters};
+use crate::flow::{FlowKey, Timestamp};
 use crate::nat::ports::PortBounds;
-use crate::placement::{LanId, Load, Snapshot, UplinkId, WorkerId};
+use crate::placement::{Affinity, Bulky, Finding, LanId, Load, Snapshot, UplinkId, WorkerId};
 use crate::wire::PacketBuffer;
 
 /// Most workers: what a handoff's set of owners can name.
@@ -75,6 +76,8 @@ pub struct Workers {
     counters: Vec<Arc<WorkerCounters>>,
     accounts: Arc<Accounts>,
     load: Arc<Load>,
+    bulky: Option<Arc<Bulky>>,
+    affinity: Option<Arc<Affinity>>,
     failure: watch::Receiver<Option<WorkerFailure>>,
 }
 
@@ -100,11 +103,21 @@ impl Workers {
         }
         let mailboxes: Arc<[Mailbox]> = workers.iter().map(|_| Mailbox::new()).collect::<io::Result<Vec<_>>>()?.into();
         let counters = workers.iter().map(Worker::counters).collect();
+        let (bulky, affinity) = (workers.first().map(Worker::bulky), workers.first().map(Worker::affinity));
         let (failed, failure) = watch::channel(None);
         let failed = Arc::new(failed);
         let load = workers.first().map(Worker::load).unwrap_or_default();
-        let mut running =
-            Self { threads: Vec::new(), commands: Vec::new(), mailboxes, counters, accounts, load, failure };
+        let mut running = Self {
+            threads: Vec::new(),
+            commands: Vec::new(),
+            mailboxes,
+            counters,
+            accounts,
+            load,
+            bulky,
+            affinity,
+            failure,
+        };
         for (worker, queue) in workers.into_iter().zip(tun) {
             let (commands, inbox) = unbounded();
             let (id, mailboxes) = (worker.id(), Arc::clone(&running.mailboxes));
@@ -156,6 +169,24 @@ impl Workers {
     #[must_use]
     pub fn load(&self) -> &Load {
         &self.load
+    }
+
+    /// Whether flows like one have turned out bulky.
+    #[must_use]
+    pub fn knows_as_bulky(&self, now: Timestamp, key: &FlowKey) -> bool {
+        self.bulky.as_ref().is_some_and(|bulky| bulky.knows(now, key))
+    }
+
+    /// Which lines hosts' flows to a site keep to.
+    #[must_use]
+    pub fn affinity(&self) -> Option<&Affinity> {
+        self.affinity.as_deref()
+    }
+
+    /// The next flow that has turned out bulky, and that nobody has taken out yet.
+    #[must_use]
+    pub fn take_finding(&self) -> Option<Finding> {
+        self.bulky.as_ref()?.take_finding()
     }
 
     /// Up to `limit` flows that match, page by page, so that no worker stops for long.

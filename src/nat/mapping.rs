@@ -23,7 +23,7 @@ use crate::flow::hash::HashKey;
 use crate::flow::index::SlotIndex;
 use crate::flow::record::{EndpointV4, Tick};
 use crate::flow::{Protocol, Timestamp};
-use crate::placement::{UplinkId, UplinkSet};
+use crate::placement::{Forwards, UplinkId, UplinkSet};
 use crate::sys::prefetch::prefetch;
 
 /// How long a port stays with its host after its last flow (RFC 6888 REQ-8: 120 s).
@@ -88,6 +88,8 @@ pub struct Mappings {
     taken: Vec<TakenPorts>,
     /// Slot numbers by internal endpoint: the mapping that a new flow of it uses.
     by_internal: SlotIndex,
+    /// Their ports are given to nobody.
+    forwards: Arc<Forwards>,
     hash: HashKey,
     random: ChaCha8Rng,
     hand: usize,
@@ -102,7 +104,8 @@ impl Mappings {
         let slots = vec![FREE; tables * slice.slots()];
         let by_internal = SlotIndex::with_capacity(slots.len());
         let taken = (0..tables).map(|_| TakenPorts::new(slice)).collect();
-        Self { slice, slots, taken, by_internal, hash, random, hand: 0, held: Arc::default() }
+        let (forwards, held) = (Arc::default(), Arc::default());
+        Self { slice, slots, taken, by_internal, forwards, hash, random, hand: 0, held }
     }
 
     /// From now on, ports that [`Self::hold`] names a holder for are counted in `held`.
@@ -144,6 +147,13 @@ impl Mappings {
         }
     }
 
+    /// From now on, new mappings have none of the ports that are forwarded. Those that have one keep it.
+    pub fn heed(&mut self, forwards: &Arc<Forwards>) {
+        if !Arc::ptr_eq(&self.forwards, forwards) {
+            self.forwards = Arc::clone(forwards);
+        }
+    }
+
     fn table(protocol: Protocol, uplink: UplinkId) -> usize {
         uplink.index() * Protocol::ALL.len() + protocol.index()
     }
@@ -180,10 +190,15 @@ impl Mappings {
         self.by_internal.find(self.hash_of(protocol, internal), is_it)
     }
 
-    /// The mapping on one of `uplinks` that new flows of `internal` use, live or resting.
+    /// The mapping on one of `uplinks` that new flows of `internal` use, live or resting; if it rests on a port that is forwarded
+    /// by now, none.
     #[must_use]
     pub fn find(&self, protocol: Protocol, internal: EndpointV4, uplinks: UplinkSet) -> Option<Mapping> {
-        self.mapping(self.find_number(protocol, internal, uplinks)? as usize)
+        let number = self.find_number(protocol, internal, uplinks)? as usize;
+        let mapping = self.mapping(number)?;
+        let is_its =
+            self.slots[number].flows > 0 || !self.forwards.has(mapping.uplink, protocol, mapping.external_port);
+        is_its.then_some(mapping)
     }
 
     /// The host behind an external port that has a live flow.
@@ -203,7 +218,8 @@ impl Mappings {
         superseded: UplinkSet,
     ) -> Option<Mapping> {
         let table = Self::table(protocol, uplink);
-        let slot = self.taken.get_mut(table)?.choose(internal.port, &mut self.random)?;
+        let is_forwarded = |port| self.forwards.has(uplink, protocol, port);
+        let slot = self.taken.get_mut(table)?.choose(internal.port, &mut self.random, is_forwarded)?;
         let number = table * self.slice.slots() + slot;
         self.occupy(number, protocol, internal, superseded.union(UplinkSet::of(uplink)));
         self.mapping(number)

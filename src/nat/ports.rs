@@ -171,29 +171,28 @@ impl TakenPorts {
     }
 
     /// Takes a slot for a flow whose internal port is `wanted`: that port itself if it is free, else one of its class
-    /// that nobody can guess (RFC 6056, RFC 7857 section 9). `None` when the class is used up.
-    pub fn choose(&mut self, wanted: u16, random: &mut ChaCha8Rng) -> Option<usize> {
-        let slot = self.preserved(wanted).or_else(|| self.unguessable(wanted, random))?;
+    /// that nobody can guess (RFC 6056, RFC 7857 section 9). `None` when the class is used up. A port that `is_spared` says
+    /// is for others counts as taken.
+    pub fn choose(&mut self, wanted: u16, random: &mut ChaCha8Rng, is_spared: impl Fn(u16) -> bool) -> Option<usize> {
+        let is_free = |slot: usize| !self.is_taken(slot) && !self.slice.port(slot).is_some_and(&is_spared);
+        let preserved = self.slice.slot(wanted).filter(|&slot| wanted != 0 && is_free(slot));
+        let slot = preserved.or_else(|| self.unguessable(wanted, random, is_free))?;
         self.take(slot);
         Some(slot)
     }
 
-    fn preserved(&self, wanted: u16) -> Option<usize> {
-        self.slice.slot(wanted).filter(|&slot| wanted != 0 && !self.is_taken(slot))
-    }
-
-    fn unguessable(&self, wanted: u16, random: &mut ChaCha8Rng) -> Option<usize> {
+    fn unguessable(&self, wanted: u16, random: &mut ChaCha8Rng, is_free: impl Fn(usize) -> bool) -> Option<usize> {
         let class = self.class(wanted);
         let span = class.len() as u64;
         let mut draw = || class.start + ((u64::from(random.next_u32()) * span) >> 32) as usize;
         for _ in 0..RANDOM_TRIES {
             let slot = draw();
-            if !self.is_taken(slot) {
+            if is_free(slot) {
                 return Some(slot);
             }
         }
         let start = draw();
-        self.first_free(start..class.end).or_else(|| self.first_free(class.start..start))
+        self.first_free(start..class.end, &is_free).or_else(|| self.first_free(class.start..start, &is_free))
     }
 
     /// The slots of the class that `port` is of.
@@ -208,15 +207,19 @@ impl TakenPorts {
         if port < FIRST_UNPRIVILEGED { 0..boundary } else { boundary..self.slice.slots() }
     }
 
-    fn first_free(&self, range: std::ops::Range<usize>) -> Option<usize> {
+    fn first_free(&self, range: std::ops::Range<usize>, is_free: impl Fn(usize) -> bool) -> Option<usize> {
         let mut slot = range.start;
         while slot < range.end {
             let free = !self.taken[slot / 64] >> (slot % 64);
             if free != 0 {
-                let found = slot + free.trailing_zeros() as usize;
-                return (found < range.end).then_some(found);
+                slot += free.trailing_zeros() as usize;
+                if slot >= range.end || is_free(slot) {
+                    return (slot < range.end).then_some(slot);
+                }
+                slot += 1;
+            } else {
+                slot = (slot / 64 + 1) * 64;
             }
-            slot = (slot / 64 + 1) * 64;
         }
         None
     }
@@ -249,7 +252,7 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(1);
         for (wanted, low) in [(700, true), (40_000, false)] {
             let mut given = std::collections::BTreeSet::new();
-            while let Some(slot) = ports.choose(wanted, &mut random) {
+            while let Some(slot) = ports.choose(wanted, &mut random, |_| false) {
                 let port = slice.port(slot).unwrap();
                 assert_eq!(port < FIRST_UNPRIVILEGED, low);
                 assert!(given.insert(port));
@@ -270,7 +273,7 @@ mod tests {
         let mut eighths = [0_u32; 8];
         let (mut previous, mut neighbours) = (0_i64, 0);
         for _ in 0..10_000 {
-            let slot = ports.choose(wanted, &mut random).unwrap();
+            let slot = ports.choose(wanted, &mut random, |_| false).unwrap();
             let port = slice.port(slot).unwrap();
             eighths[usize::from(port - 1024) * 8 / 64_512] += 1;
             neighbours += u32::from((i64::from(port) - previous).abs() < 64);
@@ -291,7 +294,7 @@ mod tests {
         let mut given = std::collections::BTreeSet::new();
         // Low ports have no class of their own here.
         for wanted in [20_001, 80, 50_000].into_iter().cycle().take(200) {
-            given.extend(ports.choose(wanted, &mut random).and_then(|slot| slice.port(slot)));
+            given.extend(ports.choose(wanted, &mut random, |_| false).and_then(|slot| slice.port(slot)));
         }
         assert!(
             given

@@ -8,66 +8,11 @@
 //! it would have the largest share. All others, and those for which lines are equal, get the one with the fewest live flows
 //! for its weight.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use crossbeam::utils::CachePadded;
-
-use super::ids::{MAX_UPLINKS, UplinkId};
+use super::ids::UplinkId;
+use super::load::Load;
 use super::policy::{Tiers, UplinkSet};
 use super::uplink::{Availability, Uplink};
 use crate::flow::{FlowKey, Protocol};
-
-/// What each uplink has to do, over all workers. Touched when a flow or a transfer begins or ends, never by its packets.
-#[derive(Debug)]
-pub struct Load {
-    uplinks: [CachePadded<UplinkLoad>; MAX_UPLINKS],
-}
-
-#[derive(Debug, Default)]
-struct UplinkLoad {
-    flows: AtomicU32,
-    transfers: AtomicU32,
-}
-
-impl Default for Load {
-    fn default() -> Self {
-        Self { uplinks: std::array::from_fn(|_| CachePadded::default()) }
-    }
-}
-
-impl Load {
-    /// Live flows of an uplink.
-    #[must_use]
-    pub fn flows(&self, uplink: UplinkId) -> u32 {
-        self.uplinks[uplink.index()].flows.load(Ordering::Relaxed)
-    }
-
-    /// Flows of an uplink that are in the middle of a transfer.
-    #[must_use]
-    pub fn transfers(&self, uplink: UplinkId) -> u32 {
-        self.uplinks[uplink.index()].transfers.load(Ordering::Relaxed)
-    }
-
-    /// Counts a new flow.
-    pub fn add(&self, uplink: UplinkId) {
-        self.uplinks[uplink.index()].flows.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts the end of a flow.
-    pub fn remove(&self, uplink: UplinkId) {
-        self.uplinks[uplink.index()].flows.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Counts a transfer more.
-    pub fn begin_transfer(&self, uplink: UplinkId) {
-        self.uplinks[uplink.index()].transfers.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a transfer less.
-    pub fn end_transfer(&self, uplink: UplinkId) {
-        self.uplinks[uplink.index()].transfers.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// What a new flow is expected to ask of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,10 +86,17 @@ pub fn takes_flows(uplinks: &[Uplink], id: UplinkId) -> bool {
     ours.is_some() && ours == uplinks.iter().filter_map(trust).max()
 }
 
+/// A line for a new flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The line.
+    pub uplink: UplinkId,
+}
+
 /// The one of `candidates` for a new flow, the first of equals; `None` when there is none. Takes time in proportion to the
 /// uplinks.
 #[must_use]
-pub fn choose(uplinks: &[Uplink], load: &Load, demand: Demand, candidates: UplinkSet) -> Option<UplinkId> {
+pub fn choose(uplinks: &[Uplink], load: &Load, demand: Demand, candidates: UplinkSet) -> Option<Choice> {
     // How many there are with this one, for each unit of weight, in 32.32 fixed point.
     let share =
         |count: u32, uplink: &Uplink| (u64::from(count.saturating_add(1)) << 32) / u64::from(uplink.weight.get());
@@ -155,7 +107,8 @@ pub fn choose(uplinks: &[Uplink], load: &Load, demand: Demand, candidates: Uplin
         };
         (transfers, share(load.flows(uplink.id), uplink))
     };
-    uplinks.iter().filter(|uplink| candidates.contains(uplink.id)).min_by_key(shares).map(|uplink| uplink.id)
+    let among = uplinks.iter().filter(|uplink| candidates.contains(uplink.id));
+    among.min_by_key(shares).map(|uplink| Choice { uplink: uplink.id })
 }
 
 /// As [`choose`], for a flow that is to leave `avoided`: only for a line that is up, something that works well enough to be
@@ -167,7 +120,7 @@ pub fn choose_other(
     demand: Demand,
     tiers: &Tiers,
     avoided: UplinkId,
-) -> Option<UplinkId> {
+) -> Option<Choice> {
     let up: UplinkSet =
         uplinks.iter().filter(|uplink| trust(uplink) == Some(Trust::Full)).map(|uplink| uplink.id).collect();
     let others = up.without(UplinkSet::of(avoided));
@@ -200,14 +153,18 @@ mod tests {
     }
 
     fn chosen(uplinks: &[Uplink]) -> Option<UplinkId> {
-        choose(uplinks, &Load::default(), Demand::Little, candidates(uplinks, &Tiers::ANY))
+        choose(uplinks, &Load::default(), Demand::Little, candidates(uplinks, &Tiers::ANY)).map(|choice| choice.uplink)
+    }
+
+    fn other(uplinks: &[Uplink], tiers: &Tiers, avoided: u8) -> Option<UplinkId> {
+        choose_other(uplinks, &Load::default(), Demand::Little, tiers, UplinkId(avoided)).map(|choice| choice.uplink)
     }
 
     #[test]
     fn flows_spread_by_weight() {
         let (uplinks, load) = ([uplink(0, 1), uplink(1, 2), uplink(2, 5)], Load::default());
         for _ in 0..80 {
-            load.add(choose(&uplinks, &load, Demand::Little, UplinkSet::ALL).unwrap());
+            load.add(choose(&uplinks, &load, Demand::Little, UplinkSet::ALL).unwrap().uplink);
         }
         assert_eq!([0, 1, 2].map(|id| load.flows(UplinkId(id))), [10, 20, 50]);
     }
@@ -216,7 +173,7 @@ mod tests {
     fn transfer_goes_where_it_gets_most() {
         let (uplinks, load) = ([uplink(0, 5), uplink(1, 20), uplink(2, 20)], Load::default());
         let mut begin = || {
-            let id = choose(&uplinks, &load, Demand::Transfer, UplinkSet::ALL).unwrap();
+            let id = choose(&uplinks, &load, Demand::Transfer, UplinkSet::ALL).unwrap().uplink;
             load.add(id);
             load.begin_transfer(id);
             id.0
@@ -224,8 +181,9 @@ mod tests {
         // 5 Mbit/s alone are as good as a quarter of 20.
         let first: Vec<_> = std::iter::repeat_with(&mut begin).take(8).collect();
         assert_eq!(first, [1, 2, 1, 2, 1, 2, 0, 1]);
-        load.end_transfer(UplinkId(2));
-        assert_eq!(choose(&uplinks, &load, Demand::Transfer, UplinkSet::ALL), Some(UplinkId(2)));
+        load.end_transfer(UplinkId(2), false);
+        let next = choose(&uplinks, &load, Demand::Transfer, UplinkSet::ALL);
+        assert_eq!(next.map(|choice| choice.uplink), Some(UplinkId(2)));
     }
 
     #[test]
@@ -234,7 +192,7 @@ mod tests {
         uplinks[0].availability = Availability::NoCarrier;
         uplinks[2].next_hop = None;
         assert_eq!(chosen(&uplinks), Some(UplinkId(1)));
-        let other = |avoided| choose_other(&uplinks, &Load::default(), Demand::Little, &Tiers::ANY, UplinkId(avoided));
+        let other = |avoided| other(&uplinks, &Tiers::ANY, avoided);
         assert_eq!((other(0), other(1)), (Some(UplinkId(1)), None));
         uplinks[1].external = None;
         assert_eq!(chosen(&uplinks), None);
@@ -249,7 +207,7 @@ mod tests {
         assert_eq!((chosen(&uplinks), eligible(&uplinks)), (Some(UplinkId(2)), [false, false, true]));
         uplinks[2].availability = Availability::Down;
         assert_eq!((chosen(&uplinks), eligible(&uplinks)), (Some(UplinkId(1)), [false, true, false]));
-        let other = choose_other(&uplinks, &Load::default(), Demand::Little, &Tiers::ANY, UplinkId(2));
+        let other = other(&uplinks, &Tiers::ANY, 2);
         assert_eq!(other, None, "nothing is left for a line in doubt");
         uplinks[1].availability = Availability::NoCarrier;
         assert_eq!((chosen(&uplinks), eligible(&uplinks)), (Some(UplinkId(0)), [true, false, false]));
@@ -265,7 +223,7 @@ mod tests {
         assert_eq!(candidates(&uplinks, &tiers), only(2));
         uplinks[2].availability = Availability::Lame;
         assert_eq!(candidates(&uplinks, &tiers), only(1));
-        let other = choose_other(&uplinks, &Load::default(), Demand::Little, &tiers, UplinkId(1));
+        let other = other(&uplinks, &tiers, 1);
         assert_eq!(other, Some(UplinkId(0)), "nothing is left for a lame line");
         (uplinks[0].availability, uplinks[1].availability) = (Availability::Lame, Availability::Down);
         assert_eq!(candidates(&uplinks, &tiers), only(2));

@@ -64,6 +64,11 @@ impl UplinkSet {
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
+
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = UplinkId> {
+        (0..).map(UplinkId).take(MAX_UPLINKS).filter(move |&uplink| self.contains(uplink))
+    }
 }
 
 impl FromIterator<UplinkId> for UplinkSet {
@@ -288,6 +293,18 @@ impl Policy {
         }
     }
 
+    /// What it says of a flow that it takes for urgent and that is like one that has turned out bulky.
+    #[must_use]
+    pub fn as_bulk(&self, opening: &Opening, decision: Decision) -> Decision {
+        match decision.class {
+            Class::Bulk => decision,
+            Class::Isolated => {
+                let own = self.reserved_for(opening.key.internal.address);
+                Decision { class: Class::Bulk, tiers: self.tiers(Class::Bulk, own), ..decision }
+            }
+        }
+    }
+
     /// The lines that a host has for itself.
     fn reserved_for(&self, host: Ipv4Addr) -> Option<(UplinkSet, Fallback)> {
         let own = self.reserved.iter().filter(|reserved| reserved.hosts.contains(&host));
@@ -394,6 +411,23 @@ mod tests {
         assert_eq!(of(&policy(Fallback::Pool), 50), [set(&DSL[1..3]), pool]);
         assert_eq!(of(&policy(Fallback::Pool), 20), [set(&DSL[2..3]), pool]);
         assert_eq!(of(&policy(Fallback::Refuse), 20), [set(&DSL[2..3])]);
+    }
+
+    #[test]
+    fn urgent_flow_like_a_bulky_one_has_the_lines_of_bulk() {
+        let policy = Policy {
+            rules: vec![rule(1, Match::default(), Action::Class(Class::Isolated))],
+            isolated: set(&[DSL[3]]),
+            ..Policy::default()
+        };
+        let opening = opening(20, Protocol::Tcp, "203.0.113.7:22");
+        let decision = policy.decide(&opening);
+        let bulk = policy.as_bulk(&opening, decision);
+        assert_eq!(
+            (bulk.class, bulk.rule, tiers(&bulk)),
+            (Class::Bulk, Some(RuleId(1)), vec![set(&DSL[..3]), set(&DSL[3..])])
+        );
+        assert_eq!(policy.as_bulk(&opening, bulk), bulk);
     }
 
     #[test]

@@ -9,6 +9,9 @@
 //! - A line that **waits** keeps the flows that it has until its drain time is over; `None`: until they end by themselves.
 //!   A line that serves again keeps all.
 //! - That **no line** works is an event, and that one does again is another.
+//! - A line that is **reserved** stands apart: it serves its hosts whenever it works, and others wait for it as little as it
+//!   waits for them. Its hosts fail over to any line that works; nobody else fails over to it, so it is not counted
+//!   where it says "works" above.
 //!
 //! It does not end flows itself, nor say what becomes of them, and it judges no line.
 
@@ -16,6 +19,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::ids::UplinkId;
+use super::policy::UplinkSet;
 use crate::flow::Timestamp;
 
 // Ours.
@@ -79,6 +83,24 @@ pub enum Ended {
     Drained,
 }
 
+/// Where flows can go.
+#[derive(Clone, Copy, Debug)]
+struct Refuges {
+    /// Whether any line works: of a reserved line's flows, some are of hosts that others are reserved for too.
+    any: bool,
+    /// Whether one works for everybody.
+    in_pool: bool,
+}
+
+impl Refuges {
+    fn is_there_for(self, line: &Line) -> bool {
+        match line.standing {
+            Standing::InPool => self.in_pool,
+            Standing::Apart => self.any,
+        }
+    }
+}
+
 /// What is to be done or told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolEvent {
@@ -90,6 +112,15 @@ pub enum PoolEvent {
     Emptied,
     /// The first line works again.
     Filled(UplinkId),
+}
+
+/// For whom a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// For all.
+    InPool,
+    /// For some hosts alone.
+    Apart,
 }
 
 /// Whether any line works.
@@ -106,10 +137,27 @@ enum Occupancy {
 #[derive(Clone, Copy, Debug)]
 struct Line {
     member: Member,
+    standing: Standing,
     condition: Condition,
     duty: Duty,
     /// When its flows are to be ended.
     end_at: Option<Timestamp>,
+}
+
+impl Line {
+    /// A line that nobody has seen work.
+    fn unseen(member: Member, end_at: Option<Timestamp>) -> Self {
+        Self { member, standing: Standing::InPool, condition: Condition::Lost, duty: Duty::Serves, end_at }
+    }
+
+    fn works(&self) -> bool {
+        self.condition == Condition::Works
+    }
+
+    /// Whether it works for anybody.
+    fn works_in_pool(&self) -> bool {
+        self.works() && self.standing == Standing::InPool
+    }
 }
 
 /// All lines.
@@ -124,10 +172,9 @@ impl Pool {
     /// Lines that nobody has seen work yet.
     #[must_use]
     pub fn new(now: Timestamp, members: impl IntoIterator<Item = Member>) -> Self {
-        let (condition, duty, until) = (Condition::Lost, Duty::Serves, now + PATIENCE);
-        let line = |member| Line { member, condition, duty, end_at: Some(until) };
+        let until = now + PATIENCE;
         Self {
-            lines: members.into_iter().map(line).collect(),
+            lines: members.into_iter().map(|member| Line::unseen(member, Some(until))).collect(),
             occupancy: Occupancy::Starting { until },
             events: VecDeque::new(),
         }
@@ -138,9 +185,18 @@ impl Pool {
         for (at, member) in members.into_iter().enumerate() {
             match self.lines.get_mut(at) {
                 Some(line) => line.member = member,
-                None => self.lines.push(Line { member, condition: Condition::Lost, duty: Duty::Serves, end_at: None }),
+                None => self.lines.push(Line::unseen(member, None)),
             }
         }
+        self.assign(now);
+    }
+
+    /// Takes in which lines are reserved now.
+    pub fn handle_reserved(&mut self, now: Timestamp, reserved: UplinkSet) {
+        for (id, line) in (0..).map(UplinkId).zip(&mut self.lines) {
+            line.standing = if reserved.contains(id) { Standing::Apart } else { Standing::InPool };
+        }
+        self.count(now);
         self.assign(now);
     }
 
@@ -172,11 +228,9 @@ impl Pool {
             self.occupancy = Occupancy::Empty;
             self.events.push_back(PoolEvent::Emptied);
         }
-        if !self.any_works() {
-            return;
-        }
+        let refuges = self.refuges();
         for (id, line) in (0..).map(UplinkId).zip(&mut self.lines) {
-            if line.end_at.is_some_and(|due| due <= now) {
+            if refuges.is_there_for(line) && line.end_at.is_some_and(|due| due <= now) {
                 line.end_at = None;
                 let why = if line.condition == Condition::Lost { Ended::Lost } else { Ended::Drained };
                 self.events.push_back(PoolEvent::EndFlows(id, why));
@@ -191,7 +245,8 @@ impl Pool {
             Occupancy::Starting { until } => Some(until),
             Occupancy::Served | Occupancy::Empty => None,
         };
-        let ends = self.lines.iter().filter_map(|line| line.end_at).filter(|_| self.any_works());
+        let refuges = self.refuges();
+        let ends = self.lines.iter().filter(|line| refuges.is_there_for(line)).filter_map(|line| line.end_at);
         ends.chain(starting).min()
     }
 
@@ -209,13 +264,13 @@ impl Pool {
         }
     }
 
-    fn any_works(&self) -> bool {
-        self.lines.iter().any(|line| line.condition == Condition::Works)
+    fn refuges(&self) -> Refuges {
+        Refuges { any: self.lines.iter().any(Line::works), in_pool: self.lines.iter().any(Line::works_in_pool) }
     }
 
     /// Whether any line works, and what follows when that is news.
     fn count(&mut self, now: Timestamp) {
-        let working = (0..).map(UplinkId).zip(&self.lines).find(|(_, line)| line.condition == Condition::Works);
+        let working = (0..).map(UplinkId).zip(&self.lines).find(|(_, line)| line.works_in_pool());
         match (self.occupancy, working.map(|(id, _)| id)) {
             (Occupancy::Served, None) => {
                 self.occupancy = Occupancy::Empty;
@@ -235,10 +290,9 @@ impl Pool {
 
     /// Which lines serve.
     fn assign(&mut self, now: Timestamp) {
-        let works = |line: &Line| line.condition == Condition::Works;
-        let best = self.lines.iter().filter(|line| works(line)).map(|line| line.member.rank).min();
+        let best = self.lines.iter().filter(|line| line.works_in_pool()).map(|line| line.member.rank).min();
         for (id, line) in (0..).map(UplinkId).zip(&mut self.lines) {
-            let waits = line.condition == Condition::Works && best.is_some_and(|best| line.member.rank > best);
+            let waits = line.works_in_pool() && best.is_some_and(|best| line.member.rank > best);
             let duty = if waits { Duty::Waits } else { Duty::Serves };
             if std::mem::replace(&mut line.duty, duty) == duty || line.condition != Condition::Works {
                 continue;
@@ -404,6 +458,58 @@ mod tests {
         assert_eq!(scene.wait(HOUR), [(1_000, PoolEvent::EndFlows(DSL1, Ended::Lost))]);
         scene.become_so([Works, Works, Works]);
         scene.pool.handle_kept(scene.now, DSL1);
+        assert_eq!(scene.wait(HOUR), []);
+    }
+
+    fn reserve(scene: &mut Scene, lines: &[UplinkId]) -> Vec<PoolEvent> {
+        scene.pool.handle_reserved(scene.now, lines.iter().copied().collect());
+        std::iter::from_fn(|| scene.pool.poll_event()).collect()
+    }
+
+    #[test]
+    fn a_reserved_line_lets_standby_serve_and_waits_for_nobody() {
+        let mut scene = Scene::standby();
+        scene.become_so([Works, Lost, Works]);
+        scene.wait(HOUR);
+        // The only regular line is somebody's own: the standby one is everybody's now.
+        assert_eq!(reserve(&mut scene, &[DSL1]), [PoolEvent::DutyChanged(LTE, Duty::Serves)]);
+        assert_eq!(scene.wait(HOUR), []);
+        assert_eq!(reserve(&mut scene, &[]), [PoolEvent::DutyChanged(LTE, Duty::Waits)]);
+        // Reserved itself, it serves at once, and keeps what it has.
+        scene.wait(Duration::from_secs(59));
+        assert_eq!(reserve(&mut scene, &[LTE]), [PoolEvent::DutyChanged(LTE, Duty::Serves)]);
+        assert_eq!(scene.become_so([Works, Works, Works]), []);
+        assert_eq!(scene.wait(HOUR), []);
+        assert_eq!(reserve(&mut scene, &[]), [PoolEvent::DutyChanged(LTE, Duty::Waits)]);
+        assert_eq!(scene.wait(HOUR), [(60_000, PoolEvent::EndFlows(LTE, Ended::Drained))]);
+    }
+
+    #[test]
+    fn flows_of_a_lost_reserved_line_go_to_the_pool_and_nobody_elses_come_to_it() {
+        let mut scene = Scene::standby();
+        scene.become_so([Works, Works, Lost]);
+        scene.wait(HOUR);
+        reserve(&mut scene, &[DSL1]);
+        scene.become_so([Lost, Works, Lost]);
+        assert_eq!(scene.wait(HOUR), [(50, PoolEvent::EndFlows(DSL1, Ended::Lost))]);
+        scene.become_so([Works, Works, Lost]);
+        // For the others no line works any more, whatever the reserved one does.
+        assert_eq!(scene.become_so([Works, Lost, Lost]), [PoolEvent::Emptied]);
+        assert_eq!(scene.wait(HOUR), []);
+        assert_eq!(scene.become_so([Lost, Lost, Lost]), []);
+        assert_eq!(scene.wait(HOUR), []);
+        assert_eq!(scene.become_so([Works, Lost, Lost]), []);
+        assert_eq!(reserve(&mut scene, &[]), [PoolEvent::Filled(DSL1)]);
+        assert_eq!(scene.wait(HOUR), [(3_000, PoolEvent::EndFlows(DSL2, Ended::Lost))]);
+    }
+
+    #[test]
+    fn the_last_line_may_be_reserved() {
+        let mut scene = Scene::standby();
+        scene.become_so([Lost, Works, Lost]);
+        scene.wait(HOUR);
+        assert_eq!(reserve(&mut scene, &[DSL2]), [PoolEvent::Emptied]);
+        assert_eq!(reserve(&mut scene, &[]), [PoolEvent::Filled(DSL2)]);
         assert_eq!(scene.wait(HOUR), []);
     }
 }

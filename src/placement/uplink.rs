@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 
+use super::forward::Forwards;
 use super::ids::{LanId, UplinkId};
 use super::policy::Policy;
 use crate::wire::MacAddress;
@@ -168,6 +169,8 @@ pub struct Snapshot {
     pub kernel_networks: Vec<Ipv4Net>,
     /// Which lines a new flow may have.
     pub policy: Arc<Policy>,
+    /// Ports that somebody inside answers.
+    pub forwards: Arc<Forwards>,
 }
 
 impl Snapshot {
@@ -178,12 +181,13 @@ impl Snapshot {
     }
 
     /// Whether flows need not know one from the other: at most the daemon waits for other answers, or new flows are placed
-    /// in another way.
+    /// or let in in another way.
     #[must_use]
     pub fn is_same_for_flows(&self, other: &Self) -> bool {
         let mut like_other = self.clone();
         like_other.generation = other.generation;
         like_other.policy = Arc::clone(&other.policy);
+        like_other.forwards = Arc::clone(&other.forwards);
         for (uplink, theirs) in like_other.uplinks.iter_mut().zip(&other.uplinks) {
             uplink.dhcp = theirs.dhcp;
             uplink.probed = Arc::clone(&theirs.probed);

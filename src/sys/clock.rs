@@ -19,3 +19,23 @@ pub fn monotonic() -> Duration {
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
+
+// glibc and musl export it; the libc crate does not declare it for Linux.
+unsafe extern "C" {
+    /// POSIX: reads the time zone anew, from `TZ` or `/etc/localtime`.
+    safe fn tzset();
+}
+
+/// What local clocks show beyond UTC at a time (seconds since 1970), in seconds: positive in the east of Greenwich. A time zone
+/// that has changed is noticed.
+#[must_use]
+pub fn utc_offset(at: u64) -> i64 {
+    tzset();
+    let at = libc::time_t::try_from(at).unwrap_or(libc::time_t::MAX);
+    // SAFETY: a `tm` is integers and a pointer, for which all zeros are values.
+    let mut local: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are valid for the call, and the result is not used beyond it. A year that does not fit gives
+    // null and leaves the zeros.
+    unsafe { libc::localtime_r(&raw const at, &raw mut local) };
+    local.tm_gmtoff
+}

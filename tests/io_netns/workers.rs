@@ -62,6 +62,7 @@ fn snapshot() -> Snapshot {
         lans: vec![Some(lan(LanId::TUN, LanLink::Tun)), Some(lan(LAN, LanLink::Ethernet(MacAddress(NEAR_MAC))))],
         kernel_networks: vec!["10.0.0.0/24".parse().unwrap()],
         policy: std::sync::Arc::default(),
+        forwards: std::sync::Arc::default(),
     }
 }
 

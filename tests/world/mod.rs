@@ -98,6 +98,7 @@ pub fn snapshot(uplinks: u8) -> Snapshot {
         lans: vec![Some(lan(0, LanLink::Tun)), Some(lan(1, LanLink::Ethernet(ROUTER)))],
         kernel_networks: vec!["192.168.10.0/24".parse().unwrap()],
         policy: std::sync::Arc::default(),
+        forwards: std::sync::Arc::default(),
     }
 }
 

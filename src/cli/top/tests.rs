@@ -50,6 +50,8 @@ fn flow(port: u16, bytes: u64) -> FlowReport {
         remote: "203.0.113.1:443".to_owned(),
         external: "10.77.1.2:40000".to_owned(),
         uplink: "dsl1".to_owned(),
+        direction: "out".to_owned(),
+        bulky: false,
         rule: None,
         class: "bulk".to_owned(),
         state: "established".to_owned(),

@@ -20,6 +20,7 @@ use crossbeam::channel::{Sender, bounded};
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
+pub(super) use self::calendar::rfc3339;
 use self::writer::{Message, Writer};
 use super::report::EventReport;
 use crate::sys::clock;
@@ -69,6 +70,16 @@ pub(super) enum Kind {
     SessionFailed,
     /// Somebody wants a line up or down.
     LinkOrdered,
+    /// Somebody has reserved a line for hosts.
+    LineReserved,
+    /// Somebody has released a reserved line.
+    LineReleased,
+    /// Nothing has come of an order to reserve or to release a line.
+    ReservationRefused,
+    /// The hours at which the configuration reserves a line have begun.
+    ReservationBegun,
+    /// The time of a reservation is over.
+    ReservationEnded,
     /// Somebody wants the configuration read again.
     ReloadOrdered,
     /// Another configuration has a line that was not there.
@@ -79,6 +90,10 @@ pub(super) enum Kind {
     UplinkReplaced,
     /// Another configuration gives a line other settings.
     UplinkSet,
+    /// Another line is for urgent traffic than before, as the router thinks best.
+    IsolatedMoved,
+    /// What was taken for urgent and small carries much.
+    IsolatedBulky,
     /// The events of another file are gone from here.
     LogBegun,
     /// Some events before this one could not be kept.
@@ -106,11 +121,18 @@ impl Kind {
             Self::HostLimited => "host-limited",
             Self::SessionFailed => "session-failed",
             Self::LinkOrdered => "link-ordered",
+            Self::LineReserved => "line-reserved",
+            Self::LineReleased => "line-released",
+            Self::ReservationRefused => "reservation-refused",
+            Self::ReservationBegun => "reservation-begun",
+            Self::ReservationEnded => "reservation-ended",
             Self::ReloadOrdered => "reload-ordered",
             Self::UplinkAdded => "uplink-added",
             Self::UplinkRemoved => "uplink-removed",
             Self::UplinkReplaced => "uplink-replaced",
             Self::UplinkSet => "uplink-set",
+            Self::IsolatedMoved => "isolated-moved",
+            Self::IsolatedBulky => "isolated-bulky",
             Self::LogBegun => "log-begun",
             Self::EventsLost => "events-lost",
         }

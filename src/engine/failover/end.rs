@@ -6,7 +6,7 @@ use super::super::worker::{Context, Worker, mapping_of};
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_SHORTCUT, Tick};
 use crate::flow::{Direction, FlowId, FlowKey, FlowV4, Protocol, TcpState, Timestamp};
 use crate::nat::{Ending, Mapping};
-use crate::placement::{Demand, Snapshot, Tiers, UplinkId, UplinkSet, candidates, choose_other, takes_flows};
+use crate::placement::{Demand, Reason, Snapshot, Tiers, UplinkId, UplinkSet, candidates, choose_other, takes_flows};
 
 /// Records looked at in one call: some 0.3 ms.
 const PAGE_RECORDS: u32 = 16_384;
@@ -102,7 +102,7 @@ impl Worker {
         }
         let (keys, step) = self.flows_of(uplink, cursor);
         page.step = step;
-        let context = Context { now, snapshot, likely: None };
+        let context = Context::new(now, snapshot);
         for key in keys {
             if let Some(id) = self.table.find(&key) {
                 self.let_go(context, id, out, &mut page);
@@ -168,6 +168,7 @@ impl Worker {
         let record = *record;
         // What is left is no flow any more.
         self.end_transfer(id);
+        self.leave_site(context.now, id);
         self.uncount(Account::of(&record));
         self.send_resets(context, &record, numbers, out);
     }
@@ -182,7 +183,7 @@ impl Worker {
     }
 
     /// Gives a flow another mapping, in place: its line, its port outside.
-    pub(super) fn repin(&mut self, now: Timestamp, id: FlowId, to: Mapping) {
+    pub(super) fn repin(&mut self, now: Timestamp, id: FlowId, to: Mapping, reason: Reason) {
         if self.table.record(id).has(FLAG_SHORTCUT) {
             self.leave_shortcut(now, id);
             self.catch_up(id);
@@ -194,12 +195,14 @@ impl Worker {
         let before = Account::of(record);
         record.body.uplink = to.uplink.0;
         record.body.external_port = to.external_port;
+        record.body.reason = reason as u8;
         let after = Account::of(record);
         self.mappings.remove_flow(now, from, Ending::Silent);
         self.mappings.add_flow(to);
         self.mappings.hold(to, after.host.0);
         self.uncount(before);
         self.count(after);
+        self.lead_site(id);
     }
 
     /// The mapping that a host's endpoint has on another line than `avoided`, or a new one there.
@@ -215,6 +218,7 @@ impl Worker {
             return Some(mapping);
         }
         let other = choose_other(&snapshot.uplinks, &self.load, Demand::of(&key), tiers, avoided)?;
-        self.mappings.open(key.protocol, other, key.internal, tiers.all())
+        self.mappings.heed(&snapshot.forwards);
+        self.mappings.open(key.protocol, other.uplink, key.internal, tiers.all())
     }
 }

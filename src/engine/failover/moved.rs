@@ -6,7 +6,7 @@ use super::super::worker::{Context, Worker, mapping_of};
 use crate::flow::record::{FLAG_INBOUND, FLAG_SHORTCUT};
 use crate::flow::{FlowId, Timestamp};
 use crate::nat::Mapping;
-use crate::placement::{Availability, Snapshot};
+use crate::placement::{Availability, Reason, Snapshot};
 
 impl Worker {
     /// Moves a flow to another line, if its far end bears that: it has asked for nothing itself, and its port is one of
@@ -20,7 +20,7 @@ impl Worker {
         let packets = (record.body.out_packets, record.body.in_packets);
         let tiers = Self::tiers_of(context.snapshot, self.table.record(id));
         let Some(to) = self.mapping_elsewhere(context.snapshot, key, &tiers, from.uplink) else { return false };
-        self.repin(context.now, id, to);
+        self.repin(context.now, id, to, Reason::Moved);
         self.counters.uplink(from.uplink).flows_moved.add(1);
         self.moves.add(context.now, Move { key, from, to, packets, asked: None });
         true
@@ -30,7 +30,7 @@ impl Worker {
     /// else its host is told.
     pub fn review_moves(&mut self, now: Timestamp, snapshot: &Snapshot, out: &mut Outbox) {
         let Some(mut moves) = self.moves.due(now) else { return };
-        let context = Context { now, snapshot, likely: None };
+        let context = Context::new(now, snapshot);
         moves.retain_mut(|moved| match self.review_move(now, moved) {
             Some((_, Outcome::Open)) => true,
             None | Some((_, Outcome::Answered)) => false,
@@ -57,7 +57,7 @@ impl Worker {
     fn put_back(&mut self, context: Context<'_>, id: FlowId, moved: &Move) -> bool {
         let can = works(context.snapshot, moved.from) && self.mappings.restore(moved.from, moved.key.internal);
         if can {
-            self.repin(context.now, id, moved.from);
+            self.repin(context.now, id, moved.from, Reason::Moved);
             self.counters.uplink(moved.to.uplink).flows_moved.add(1);
         }
         can

@@ -8,7 +8,7 @@ use super::super::worker::{Context, Worker, mapping_of};
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_RESCUED, FLAG_RESCUED_AGAIN, Tick};
 use crate::flow::tcp::TcpState;
 use crate::flow::{FlowId, FlowV4};
-use crate::placement::{Demand, UplinkId, candidates, choose_other};
+use crate::placement::{Demand, Reason, UplinkId, candidates, choose_other};
 use crate::wire::TcpFlags;
 
 /// A SYN that comes again this much after the line was chosen is not answered there. Hosts repeat theirs after one second
@@ -70,7 +70,7 @@ impl Worker {
         }
         let tiers = Self::tiers_of(context.snapshot, record);
         let Some(to) = self.mapping_elsewhere(context.snapshot, flow.key, &tiers, from.uplink) else { return };
-        self.repin(context.now, id, to);
+        self.repin(context.now, id, to, Reason::Rescued);
         self.counters.uplink(from.uplink).syn_rescued.add(1);
         let body = &mut self.table.record_mut(id).body;
         body.created = Tick::at(context.now);

@@ -10,14 +10,14 @@ const QUIC: u16 = 443;
 
 /// What a whole failing over came to.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Told {
+pub(super) struct Told {
     reset: u32,
-    told: u32,
+    pub(super) told: u32,
     moved: u32,
     rescued: u32,
     sent: usize,
     pages: u32,
-    kept: bool,
+    pub(super) kept: bool,
 }
 
 impl Router {
@@ -27,20 +27,20 @@ impl Router {
         Self::with(&config)
     }
 
-    fn lose(&mut self, line: UplinkId) {
+    pub(super) fn lose(&mut self, line: UplinkId) {
         let uplink = &mut self.snapshot.uplinks[line.index()];
         uplink.availability = Availability::NoCarrier;
         uplink.next_hop = None;
         self.snapshot.generation += 1;
     }
 
-    fn give_back(&mut self, line: UplinkId) {
+    pub(super) fn give_back(&mut self, line: UplinkId) {
         self.snapshot.uplinks[line.index()] = uplink(line.0);
         self.snapshot.generation += 1;
     }
 
     /// Ends all flows of a line as the daemon does, and gives what hosts got.
-    fn fail_over(&mut self, line: UplinkId) -> (Told, Vec<Sent>) {
+    pub(super) fn fail_over(&mut self, line: UplinkId) -> (Told, Vec<Sent>) {
         let (mut told, mut sent, mut cursor) = (Told::default(), Vec::new(), 0);
         loop {
             let page = self.workers[0].fail_over(self.now, &self.snapshot, line, cursor, &mut self.out);

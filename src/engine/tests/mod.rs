@@ -1,15 +1,19 @@
 //! Scenarios: what hosts on both sides see, with simulated time.
 
 mod accounts;
+mod bulky;
 mod failover;
+mod forwards;
 mod hostile;
 mod icmp;
 mod nat;
 mod probes;
 mod repeated;
+mod reserve;
 mod restart;
 mod session;
 mod shortcut;
+mod sites;
 mod transfers;
 
 use std::net::Ipv4Addr;
@@ -126,6 +130,7 @@ fn snapshot(uplinks: u8) -> Snapshot {
         lans: vec![lan(LanId::TUN, LanLink::Tun), lan(LAN, LanLink::Ethernet(MacAddress([2, 0, 0, 0, 0, 1])))],
         kernel_networks: vec!["192.168.10.0/24".parse().unwrap()],
         policy: std::sync::Arc::default(),
+        forwards: std::sync::Arc::default(),
     }
 }
 

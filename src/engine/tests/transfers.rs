@@ -28,17 +28,17 @@ struct Download {
 
 impl Download {
     fn begin(router: &mut Router, port: u16) -> Self {
-        let sent = router.out_one(&tcp((HOST_A, port), (SERVER, 443), SYN, (100, 0)));
+        let sent = router.out_one(&tcp((HOST_A, port), (SERVER, 80), SYN, (100, 0)));
         let (line, external) = (sent.uplink(), sent.ip().source);
-        router.send_from_uplink(line, &tcp((SERVER, 443), (external, port), SYN_ACK, (900, 101)));
-        router.out_one(&tcp((HOST_A, port), (SERVER, 443), ACK, (101, 901)));
+        router.send_from_uplink(line, &tcp((SERVER, 80), (external, port), SYN_ACK, (900, 101)));
+        router.out_one(&tcp((HOST_A, port), (SERVER, 80), ACK, (101, 901)));
         Self { port, line, external, received: 901 }
     }
 
     /// A full segment to the host, and its acknowledgement.
     fn go_on(&mut self, router: &mut Router, segments: u32) {
         for _ in 0..segments {
-            let mut segment = tcp((SERVER, 443), (self.external, self.port), ACK, (self.received, 101));
+            let mut segment = tcp((SERVER, 80), (self.external, self.port), ACK, (self.received, 101));
             segment.extend([7; 1_400]);
             let length = u16::try_from(segment.len()).unwrap();
             segment[2..4].copy_from_slice(&length.to_be_bytes());
@@ -46,12 +46,12 @@ impl Download {
             segment[10..12].copy_from_slice(&header.calc_header_checksum().to_be_bytes());
             assert_eq!(router.send_from_uplink(self.line, &segment).len(), 1, "{:?}", router.dropped());
             self.received += 1_400;
-            router.out_one(&tcp((HOST_A, self.port), (SERVER, 443), ACK, (101, self.received)));
+            router.out_one(&tcp((HOST_A, self.port), (SERVER, 80), ACK, (101, self.received)));
         }
     }
 
     fn end(&self, router: &mut Router) {
-        let far = (SERVER, 443);
+        let far = (SERVER, 80);
         router.send_from_uplink(self.line, &tcp(far, (self.external, self.port), FIN_ACK, (self.received, 101)));
         router.out_one(&tcp((HOST_A, self.port), far, FIN_ACK, (101, self.received + 1)));
     }

@@ -55,6 +55,7 @@ fn snapshot(lan: LanLink) -> Snapshot {
         lans: lans.into_iter().map(lan).collect(),
         kernel_networks: vec!["192.168.10.0/24".parse().unwrap()],
         policy: std::sync::Arc::default(),
+        forwards: std::sync::Arc::default(),
     }
 }
 
