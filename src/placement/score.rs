@@ -2,10 +2,13 @@
 //!
 //! Theory of operation. Nobody knows a flow's length when it begins, so lines are compared by a typical one of [`DOWNLOAD`]
 //! bytes down and [`UPLOAD`] up: `expected = round trips + down / share down + up / share up`. Its share of a line that can do
-//! `C` and has `n` transfers is `C / (n + 1)`: they are expected to share alike. Where that is more, it is what those leave
-//! that have gone on for a while (a video whose server sends no faster takes less than its part), shared with those that
-//! have just begun, whose rate says nothing yet: `(C - their rate) / (fresh + 1)`, a tenth of `C` kept back for what
-//! measurement cannot tell. Loss bounds the share: one connection has no more than TCP makes of it (Mathis et al., 1997).
+//! `C` and has `n` transfers is `C / (n + 1)`, where those that have gone on for a while count as [`SETTLED_COUNTS`] each.
+//!
+//! But such a one may have less than its part: a video whose server sends no faster. So on a line that is not
+//! [`BUSY_PERCENT`] busy the share is, if that is more, what they leave, for those that have just begun, whose rate says nothing
+//! yet, and this one: `(C - their rate) / (fresh + 1)`, a tenth of `C` kept back for what measurement cannot tell.
+//!
+//! Loss bounds the share: one connection has no more than TCP makes of it (Mathis et al., 1997).
 //!
 //! All numbers are whole, so the same state of affairs makes the same choice everywhere.
 
@@ -20,6 +23,11 @@ pub const UPLOAD: u32 = 5_000;
 /// Round trips that it takes beside: the handshake, the question, and until TCP has opened its window (RFC 6928: 14.6 kB at
 /// first, twice as much each time).
 const ROUND_TRIPS: u32 = 5;
+/// A transfer that has gone on for a second counts as so many. It will go on for longer than one that has just begun (lengths
+/// have a heavy tail), and what it keeps in the line's queue is in everybody's way: shares are less than alike there.
+const SETTLED_COUNTS: u32 = 4;
+/// A line that carries this share of what it can do has nothing left, whoever has it.
+const BUSY_PERCENT: u64 = 80;
 /// Of what settled transfers leave, this part of the line is not counted on.
 const KEPT_BACK: u32 = 10;
 
@@ -42,18 +50,21 @@ pub struct Score {
 }
 
 /// What a new flow would have of one direction of a line: see the theory above.
-fn share(speed: u32, settled_moving: u32, counts: Counts) -> u32 {
-    let alike = speed / (counts.transfers + (beta() - 1) * counts.settled + 1);
-    if counts.settled == 0 {
+fn share(speed: u32, carried: Carried, counts: Counts) -> u32 {
+    let alike = speed / (counts.transfers + (SETTLED_COUNTS - 1) * counts.settled + 1);
+    if counts.settled == 0 || u64::from(carried.all) * 100 >= u64::from(speed) * BUSY_PERCENT {
         return alike;
     }
-    let left = (speed - speed / KEPT_BACK).saturating_sub(settled_moving);
+    let left = (speed - speed / KEPT_BACK).saturating_sub(carried.settled);
     alike.max(left / (counts.transfers - counts.settled + 1))
 }
 
-fn beta() -> u32 {
-    static BETA: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
-    *BETA.get_or_init(|| std::env::var("POTATO_BETA").ok().and_then(|text| text.parse().ok()).unwrap_or(1))
+/// What goes over one direction of a line, in kilobits a second.
+#[derive(Clone, Copy)]
+struct Carried {
+    all: u32,
+    /// Of settled transfers.
+    settled: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -79,22 +90,27 @@ impl Score {
         let transfers = load.transfers(id).min(u32::from(u16::MAX));
         // Other workers count while we read.
         let counts = Counts { transfers, settled: load.settled(id).min(transfers) };
-        let moving = if counts.settled == 0 { Rates::default() } else { load.settled_moving(id) };
+        let (all, settled) = match counts.settled {
+            0 => (Rates::default(), Rates::default()),
+            _ => (load.moving(id), load.settled_moving(id)),
+        };
+        let [down, up] = [(all.download, settled.download), (all.upload, settled.upload)]
+            .map(|(all, settled)| Carried { all, settled });
         let speed = match knowledge.speed.download {
             0 => uplink.weight.get().saturating_mul(1_000),
             known => known,
         };
-        let whole = share(speed, moving.download, counts);
+        let whole = share(speed, down, counts);
         let is_bounded = knowledge.loss_bound > 0 && knowledge.loss_bound < whole;
-        let down = if is_bounded { knowledge.loss_bound } else { whole };
+        let share_kbit = if is_bounded { knowledge.loss_bound } else { whole };
         let mut expected =
-            time(DOWNLOAD, down).saturating_add(knowledge.round_trip_ms.saturating_mul(ROUND_TRIPS * 1_000));
+            time(DOWNLOAD, share_kbit).saturating_add(knowledge.round_trip_ms.saturating_mul(ROUND_TRIPS * 1_000));
         if knowledge.speed.upload > 0 {
-            expected = expected.saturating_add(time(UPLOAD, share(knowledge.speed.upload, moving.upload, counts)));
+            expected = expected.saturating_add(time(UPLOAD, share(knowledge.speed.upload, up, counts)));
         }
         Self {
             expected_us: expected,
-            share_kbit: down,
+            share_kbit,
             flows: load.flows(id),
             transfers: transfers as u16,
             round_trip_ms: u16::try_from(knowledge.round_trip_ms).unwrap_or(u16::MAX),
@@ -177,6 +193,7 @@ mod tests {
         (0..fresh + settled).for_each(|_| load.begin_transfer(id));
         (0..settled).for_each(|_| load.settle_transfer(id));
         load.measure_settled(id, Rates::default(), moving);
+        load.measure(id, Rates::default(), moving);
         load
     }
 
@@ -188,8 +205,8 @@ mod tests {
     fn transfers_share_alike() {
         assert_eq!(share(&line(0, 0, rates(0, 0))), 20_000);
         assert_eq!(share(&line(3, 0, rates(0, 0))), 5_000);
-        assert_eq!(share(&line(0, 3, rates(19_700, 300))), 5_000);
-        assert_eq!(share(&line(2, 1, rates(19_700, 300))), 5_000);
+        assert_eq!(share(&line(0, 3, rates(19_700, 300))), 20_000 / 13, "who goes on counts as four");
+        assert_eq!(share(&line(2, 1, rates(19_700, 300))), 20_000 / 7);
     }
 
     #[test]
@@ -204,7 +221,7 @@ mod tests {
         let (load, id) = (line(0, 2, rates(200, 1_000)), UplinkId(0));
         let before = Score::of(&uplink(0, 1), &load).expected_us;
         load.set_knowledge(id, Knowledge { speed: rates(20_000, 1_000), ..Knowledge::default() });
-        assert_eq!(Score::of(&uplink(0, 1), &load).expected_us - before, time(UPLOAD, 333));
+        assert_eq!(Score::of(&uplink(0, 1), &load).expected_us - before, time(UPLOAD, 1_000 / 9));
     }
 
     #[test]
