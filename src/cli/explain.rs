@@ -40,7 +40,7 @@ fn drawn(report: &ExplainReport) -> String {
     match (report.fate.as_str(), &report.uplink) {
         ("kernel", _) => say("goes", "by the kernel's own routes"),
         (_, Some(uplink)) => {
-            say("goes by", &format!("{uplink} (by {})", report.decided_by.as_deref().unwrap_or("load")))
+            say("goes by", &format!("{uplink} (by {})", report.decided_by.as_deref().unwrap_or("load")));
         }
         _ => say("goes", "nowhere: it is refused"),
     }

@@ -90,7 +90,7 @@ pub(super) fn forwards(
     for section in sections {
         let forward = forward(section, uplinks)?;
         conflicts(section, &forward, forwards.iter().zip(sections), &line_at)?;
-        leaves_ports(section, forwards.iter().chain([&forward]), uplinks)?;
+        leaves_ports(section, &forwards.iter().chain([&forward]), uplinks)?;
         forwards.push(forward);
     }
     Ok(forwards)
@@ -276,7 +276,7 @@ fn conflicts<'s, 'a: 's, 'i: 'a>(
 /// Refuses to forward so much that hosts have no ports left.
 fn leaves_ports<'f>(
     section: &Section<'_, '_>,
-    forwards: impl Iterator<Item = &'f Forward> + Clone,
+    forwards: &(impl Iterator<Item = &'f Forward> + Clone),
     uplinks: &[Uplink],
 ) -> Result<(), Mistake> {
     for (uplink, protocol) in uplinks.iter().flat_map(|uplink| [(uplink, Protocol::Tcp), (uplink, Protocol::Udp)]) {

@@ -47,7 +47,7 @@ impl HostsWatch {
     /// Somebody asks at `now`. `look` reads the accounts, if that is needed.
     pub(super) fn ask(&mut self, now: Timestamp, look: impl FnOnce() -> Vec<HostAccount>) {
         self.asked = now;
-        if !self.newest.as_ref().is_some_and(|newest| now.since(newest.at) <= LONGEST_SPAN) {
+        if self.newest.as_ref().is_none_or(|newest| now.since(newest.at) > LONGEST_SPAN) {
             self.before = None;
             self.newest = Some(Look { at: now, accounts: look() });
         }

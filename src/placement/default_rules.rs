@@ -11,8 +11,10 @@ use crate::flow::Protocol;
 /// What the names of default rules begin with, and no name of a rule in the file.
 pub const PREFIX: &str = "default:";
 
-/// Without a protocol, both that have ports are meant.
-const BY_PORT: [(&str, Option<Protocol>, &[RangeInclusive<u16>]); 7] = [
+/// A rule's name, protocol and ports. Without a protocol, both that have ports are meant.
+type NamedPorts = (&'static str, Option<Protocol>, &'static [RangeInclusive<u16>]);
+
+const BY_PORT: [NamedPorts; 7] = [
     ("default:ssh", Some(Protocol::Tcp), &[22..=22]),
     ("default:dns", None, &[53..=53]),
     // RFC 7858, RFC 9250: DNS over TLS and QUIC.

@@ -152,7 +152,7 @@ impl Top {
             Key::Escape => self.notice = None,
             Key::Up | Key::Char('k') => self.select(|at, _| at.saturating_sub(1)),
             Key::Down | Key::Char('j') => self.select(|at, _| at + 1),
-            Key::PageUp => self.select(|at, page| at.saturating_sub(page)),
+            Key::PageUp => self.select(usize::saturating_sub),
             Key::PageDown => self.select(|at, page| at + page),
             Key::Home => self.select(|_, _| 0),
             Key::End => self.select(|_, _| usize::MAX),
