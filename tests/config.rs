@@ -632,11 +632,6 @@ fn mistakes_in_reservations_rules_and_pages_are_named() {
 /// Lines: 2 uplink, 3 protocol, 4 port, 5 to.
 const FORWARD: &str = "[[forward]]\nuplink = \"any\"\nprotocol = \"tcp\"\nport = 8080\nto = \"192.168.10.10:80\"\n";
 
-/// What is wrong in line `line` of `section`, below the least file.
-fn refused(section: &str, line: usize, parts: &[&str]) {
-    assert_refused(&format!("{LEAST}{section}\n"), 9 + line, parts);
-}
-
 #[test]
 fn forwards_are_read() {
     let read = |port: &str, to: &str| {
