@@ -24,8 +24,9 @@ pub const UPLOAD: u32 = 5_000;
 /// first, twice as much each time).
 const ROUND_TRIPS: u32 = 5;
 /// A transfer that has gone on for a second counts as so many. It will go on for longer than one that has just begun (lengths
-/// have a heavy tail), and what it keeps in the line's queue is in everybody's way: shares are less than alike there.
-const SETTLED_COUNTS: u32 = 4;
+/// have a heavy tail), and it keeps the line's queue filled, behind which every round trip of a newcomer waits until its window is
+/// open: beside one of them a download of 80 kB takes some ten times as long as alone (60 ms of queue, 20 Mbit/s).
+const SETTLED_COUNTS: u32 = 8;
 /// A line that carries this share of what it can do has nothing left, whoever has it.
 const BUSY_PERCENT: u64 = 80;
 /// Of what settled transfers leave, this part of the line is not counted on.
@@ -205,8 +206,8 @@ mod tests {
     fn transfers_share_alike() {
         assert_eq!(share(&line(0, 0, rates(0, 0))), 20_000);
         assert_eq!(share(&line(3, 0, rates(0, 0))), 5_000);
-        assert_eq!(share(&line(0, 3, rates(19_700, 300))), 20_000 / 13, "who goes on counts as four");
-        assert_eq!(share(&line(2, 1, rates(19_700, 300))), 20_000 / 7);
+        assert_eq!(share(&line(0, 3, rates(19_700, 300))), 20_000 / 25, "who goes on counts as eight");
+        assert_eq!(share(&line(2, 1, rates(19_700, 300))), 20_000 / 11);
     }
 
     #[test]
@@ -221,7 +222,7 @@ mod tests {
         let (load, id) = (line(0, 2, rates(200, 1_000)), UplinkId(0));
         let before = Score::of(&uplink(0, 1), &load).expected_us;
         load.set_knowledge(id, Knowledge { speed: rates(20_000, 1_000), ..Knowledge::default() });
-        assert_eq!(Score::of(&uplink(0, 1), &load).expected_us - before, time(UPLOAD, 1_000 / 9));
+        assert_eq!(Score::of(&uplink(0, 1), &load).expected_us - before, time(UPLOAD, 1_000 / 17));
     }
 
     #[test]
