@@ -127,6 +127,6 @@ fn a_million_flows_fit_in_160_bytes_each() {
     let alive: u64 = workers.iter().map(|worker| worker.counters().flows.value()).sum();
     assert_eq!(alive, u64::from(FLOWS), "every flow is in the table");
     let bytes = resident_bytes().saturating_sub(before);
-    println!("{} bytes a flow", bytes / u64::from(FLOWS));
+    println!("{:.1} bytes a flow", bytes as f64 / f64::from(FLOWS));
     assert!(bytes <= MOST_BYTES * u64::from(FLOWS), "{} bytes a flow", bytes / u64::from(FLOWS));
 }

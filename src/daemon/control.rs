@@ -420,7 +420,7 @@ mod tests {
         let history = History::start(directory.path());
         let control = Control::open(&socket, history.clone()).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
-        let answered = tokio::spawn(answer(control, 7));
+        let answered = tokio::spawn(answer(control, 9));
 
         let (status, body) = exchange(&socket, "POST /v1/link", r#"{"uplink":"dsl1","state":"down"}"#).await;
         assert_eq!(status, "HTTP/1.1 200 OK", "{body}");

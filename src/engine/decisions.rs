@@ -7,7 +7,7 @@ use crate::flow::FlowKey;
 use crate::placement::Scores;
 
 /// Choices of one worker that are remembered at most.
-const PLACES: usize = 1_024;
+const PLACES: usize = 512;
 
 /// The last choices of one worker.
 #[derive(Debug)]

@@ -27,7 +27,7 @@ const LEAST_BYTES: u64 = 4_500;
 /// A flow that is none has this many packets until it is looked at.
 const PACKETS: u64 = 32;
 /// Most of one worker.
-const MOST: usize = 16_384;
+const MOST: usize = 8_192;
 
 /// A transfer, and what it had moved at the last look.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::traffic::{Load, TrafficWindow, ago};
+use super::traffic::{Load, Segments, TrafficWindow, ago};
 use crate::engine::counters::FAR_END_GROUPS;
 use crate::flow::Timestamp;
 
@@ -40,42 +40,10 @@ const UNLEARNED: u64 = 3;
 const LEAST_USUAL: u64 = 100;
 const USUAL_HALVES: Duration = Duration::from_secs(600);
 
-/// TCP segments with data on a line, since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Segments {
-    /// Sent by hosts.
-    pub out: u64,
-    /// Those of them whose data was sent before.
-    pub out_repeated: u64,
-    /// Come for hosts.
-    pub back: u64,
-    /// Those of them whose data came before, or behind later data.
-    pub back_repeated: u64,
-    /// How often each group of far ends has acknowledged data.
-    pub heard: [u64; FAR_END_GROUPS],
-    /// How many connections to each group have sent again and again and were told nothing.
-    pub stuck: [u64; FAR_END_GROUPS],
-}
-
-impl Segments {
-    pub(super) fn since(self, before: Self) -> Self {
-        let groups = |now: [u64; FAR_END_GROUPS], before: [u64; FAR_END_GROUPS]| {
-            std::array::from_fn(|group| now[group].saturating_sub(before[group]))
-        };
-        Self {
-            out: self.out.saturating_sub(before.out),
-            out_repeated: self.out_repeated.saturating_sub(before.out_repeated),
-            back: self.back.saturating_sub(before.back),
-            back_repeated: self.back_repeated.saturating_sub(before.back_repeated),
-            heard: groups(self.heard, before.heard),
-            stuck: groups(self.stuck, before.stuck),
-        }
-    }
-
-    fn shares(self) -> [Share; 2] {
-        let of = |all, repeated| Share { all, repeated };
-        [of(self.out, self.out_repeated), of(self.back, self.back_repeated)]
-    }
+/// The shares of what was sent again, out and back.
+fn shares(segments: Segments) -> [Share; 2] {
+    let of = |all, repeated| Share { all, repeated };
+    [of(segments.out, segments.out_repeated), of(segments.back, segments.back_repeated)]
 }
 
 fn groups(counts: [u64; FAR_END_GROUPS]) -> usize {
@@ -150,7 +118,7 @@ fn number_at(now: Timestamp) -> u64 {
 impl Repeated {
     /// Takes in a look at the counters.
     pub(super) fn observe(&mut self, now: Timestamp, segments: Segments) {
-        let news = segments.since(self.latest.replace(segments).unwrap_or(segments)).shares();
+        let news = shares(segments.since(self.latest.replace(segments).unwrap_or(segments)));
         let number = number_at(now);
         match self.buckets.back_mut().filter(|bucket| bucket.number == number) {
             Some(bucket) => bucket.shares = [0, 1].map(|way| bucket.shares[way].plus(news[way])),
@@ -204,7 +172,7 @@ impl Repeated {
         }
         let stuck = groups(traffic.after(ago(now, STUCK_SPAN)).segments.stuck);
         let recent = traffic.after(ago(now, HEARD_SPAN)).segments;
-        let percent = recent.shares()[0].percent()?.min(100);
+        let percent = shares(recent)[0].percent()?.min(100);
         let usual_percent = self.usual_percent();
         let high = usual_percent.unwrap_or(0).saturating_mul(TIMES_USUAL).clamp(LEAST_PERCENT, MOST_PERCENT);
         let is_in_vain = stuck >= LEAST_STUCK

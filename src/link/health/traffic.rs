@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::repeated::Segments;
+use crate::engine::counters::FAR_END_GROUPS;
 use crate::flow::Timestamp;
 
 /// Looks that are closer than this count as one.
@@ -34,6 +34,39 @@ const DOUBTFUL_TRIED: u64 = 5;
 /// Connections in all from which on a line's own past is worth a look, and of which one in five should have been answered.
 const LEAST_PAST: u64 = 20;
 const RARELY: u64 = 5;
+
+/// TCP segments with data on a line, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Segments {
+    /// Sent by hosts.
+    pub out: u64,
+    /// Those of them whose data was sent before.
+    pub out_repeated: u64,
+    /// Come for hosts.
+    pub back: u64,
+    /// Those of them whose data came before, or behind later data.
+    pub back_repeated: u64,
+    /// How often each group of far ends has acknowledged data.
+    pub heard: [u64; FAR_END_GROUPS],
+    /// How many connections to each group have sent again and again and were told nothing.
+    pub stuck: [u64; FAR_END_GROUPS],
+}
+
+impl Segments {
+    pub(super) fn since(self, before: Self) -> Self {
+        let groups = |now: [u64; FAR_END_GROUPS], before: [u64; FAR_END_GROUPS]| {
+            std::array::from_fn(|group| now[group].saturating_sub(before[group]))
+        };
+        Self {
+            out: self.out.saturating_sub(before.out),
+            out_repeated: self.out_repeated.saturating_sub(before.out_repeated),
+            back: self.back.saturating_sub(before.back),
+            back_repeated: self.back_repeated.saturating_sub(before.back_repeated),
+            heard: groups(self.heard, before.heard),
+            stuck: groups(self.stuck, before.stuck),
+        }
+    }
+}
 
 /// The counters of a line, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
