@@ -5,7 +5,7 @@
 //! protocol. New flows like it are of class bulk. The flow itself stays where it is.
 //!
 //! Whoever wants to tell people takes the [`Finding`]s out: one for each thing that was not remembered before. While nobody takes
-//! them, those beyond [`FINDINGS`] are lost.
+//! them, those beyond `FINDINGS` are lost.
 
 use std::time::Duration;
 

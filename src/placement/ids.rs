@@ -7,7 +7,7 @@ pub const MAX_UPLINKS: usize = 32;
 /// Most LAN interfaces a router can have, the TUN device among them.
 pub const MAX_LANS: usize = 8;
 
-/// An uplink: its place in [`Snapshot::uplinks`], constant while the router runs.
+/// An uplink: its place in [`crate::placement::Snapshot::uplinks`], constant while the router runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UplinkId(pub u8);
 

@@ -2,7 +2,7 @@
 //!
 //! Theory of operation. Whoever knows the lines tells [`Isolation::handle_lines`] how they are, whenever one has changed and every second
 //! or so. Of the regular lines that work and are nobody's own, the best has the role: the one with the lowest cost, which is its
-//! round trip and what losses make of it ([`LineState::cost`]); of equals the slowest, so that bulk keeps the fast
+//! round trip and what losses make of it (`LineState::cost`); of equals the slowest, so that bulk keeps the fast
 //! ones. With fewer than [`LEAST_LINES`] nobody has it, and all lines balance.
 //!
 //! Flows have their lines; only the role moves, and it moves seldom. It moves at once when its line does not work any more, or is no longer to be

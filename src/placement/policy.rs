@@ -3,7 +3,7 @@
 //! Theory of operation: a flow's first packet is held against the rules in their order, and the first that matches decides
 //! ([`Policy::decide`]). What comes out is a [`Decision`]: the class, the rule, and [`Tiers`] of lines: those of the first
 //! tier are for this flow, those of the next take it while none of the first works, and so on; a flow whose tiers have no
-//! line that works is refused. Which line of a tier it gets is for [`super::choose`].
+//! line that works is refused. Which line of a tier it gets is for [`mod@super::choose`].
 //!
 //! It knows lines by their ids and hosts by their addresses alone: names, Ethernet addresses and times of day are for whoever
 //! builds a policy. It looks at no packet, and an established flow never asks it again.

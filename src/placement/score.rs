@@ -2,10 +2,10 @@
 //!
 //! Theory of operation. Nobody knows a flow's length when it begins, so lines are compared by a typical one of [`DOWNLOAD`]
 //! bytes down and [`UPLOAD`] up: `expected = round trips + down / share down + up / share up`. Its share of a line that can do
-//! `C` and has `n` transfers is `C / (n + 1)`, where those that have gone on for a while count as [`SETTLED_COUNTS`] each.
+//! `C` and has `n` transfers is `C / (n + 1)`, where those that have gone on for a while count as `SETTLED_COUNTS` each.
 //!
 //! But such a one may have less than its part: a video whose server sends no faster. So on a line that is not
-//! [`BUSY_PERCENT`] busy the share is, if that is more, what they leave, for those that have just begun, whose rate says nothing
+//! `BUSY_PERCENT` busy the share is, if that is more, what they leave, for those that have just begun, whose rate says nothing
 //! yet, and this one: `(C - their rate) / (fresh + 1)`, a tenth of `C` kept back for what measurement cannot tell.
 //!
 //! Loss bounds the share: one connection has no more than TCP makes of it (Mathis et al., 1997).
