@@ -3,7 +3,7 @@
 
 use ipnet::Ipv4Net;
 
-use super::{HostIdentity, Reservation, Role, Rule, RuleAction, Uplink};
+use super::{HostIdentity, IsolatedLines, Reservation, Role, Rule, RuleAction, Uplink};
 use crate::placement::{Class, Fallback, Ranges};
 use crate::wire::MacAddress;
 
@@ -18,6 +18,7 @@ pub struct Advice {
 
 /// What is to be said of a file, in the order of its lines. Rules and reservations come with the lines of theirs.
 pub(super) fn advice<'c>(
+    isolated: IsolatedLines,
     uplinks: &[Uplink],
     rules: impl Iterator<Item = (&'c usize, &'c Rule)>,
     reservations: impl Iterator<Item = (&'c usize, &'c Reservation)>,
@@ -30,7 +31,7 @@ pub(super) fn advice<'c>(
         let reserved = || taken_lines(rule, &reservations);
         let texts = match why_never {
             Some(why) => vec![why],
-            None => without_isolated(rule, uplinks).into_iter().chain(reserved()).collect(),
+            None => without_isolated(rule, isolated, uplinks).into_iter().chain(reserved()).collect(),
         };
         found.extend(texts.into_iter().map(|text| Advice { line, text: format!("rule \"{}\": {text}", rule.name) }));
     }
@@ -68,8 +69,8 @@ fn covers(earlier: &Rule, later: &Rule) -> bool {
     macs_cover && earlier.matches.covers(&later.matches)
 }
 
-fn without_isolated(rule: &Rule, uplinks: &[Uplink]) -> Option<String> {
-    let has_isolated = uplinks.iter().any(|uplink| uplink.role == Role::Isolated);
+fn without_isolated(rule: &Rule, isolated: IsolatedLines, uplinks: &[Uplink]) -> Option<String> {
+    let has_isolated = isolated == IsolatedLines::Auto || uplinks.iter().any(|uplink| uplink.role == Role::Isolated);
     (rule.action == RuleAction::Class(Class::Isolated) && !has_isolated).then(|| {
         "it makes no difference: no uplink has role = \"isolated\", so its flows get a line like all others".to_owned()
     })
@@ -136,7 +137,7 @@ mod tests {
 
     use crate::config;
 
-    /// Lines 1 to 14: two balanced lines and one isolated. What follows begins in line 15.
+    /// Lines 1 to 14: three balanced lines. What follows begins in line 15.
     fn advised(rest: &str) -> Vec<String> {
         let line = |number: u8, role: &str| {
             format!("[[uplink]]\nname = \"dsl{number}\"\ninterface = \"wan{number}\"\nkind = \"dhcp\"{role}\n")
@@ -208,6 +209,13 @@ mod tests {
         expect(&of("source = \"192.168.10.50\""), &[]);
         expect(&of("mac = \"02:00:5e:10:00:01\""), &[]);
         expect(&of("mac = \"02:00:5e:10:00:02\""), &["is reserved"]);
+    }
+
+    #[test]
+    fn rule_for_an_isolated_line_that_the_router_picks_makes_a_difference() {
+        let urgent = rule("urgent", "class = \"isolated\"\nprotocol = \"udp\"");
+        expect(&urgent, &["it makes no difference"]);
+        expect(&[urgent, "[router]\nisolated = \"auto\"\n".to_owned()].concat(), &[]);
     }
 
     #[test]

@@ -91,7 +91,12 @@ pub(super) fn lower(
     };
     let rule_lines = lines(&rule_sections);
     let reservation_lines = lines(&reserves);
-    let advice = advice::advice(&uplinks, rule_lines.iter().zip(&rules), reservation_lines.iter().zip(&reservations));
+    let advice = advice::advice(
+        router.isolated,
+        &uplinks,
+        rule_lines.iter().zip(&rules),
+        reservation_lines.iter().zip(&reservations),
+    );
     Ok(Config { router, lan, uplinks, health, limits, reservations, rules, forwards, web, warnings, advice })
 }
 
