@@ -166,8 +166,9 @@ impl Router<'_> {
         for index in 0..self.lans.len() {
             self.settle_lan(index).await?;
         }
-        let by_tun = self.lans.iter().filter(|lan| lan.mode == Some(Mode::Tun)).map(|lan| lan.name.as_str());
-        let interfaces: Vec<&str> = std::iter::once(LOOPBACK).chain(by_tun).collect();
+        // All LANs have our rules, whatever captures them.
+        let led = self.lans.iter().filter(|lan| lan.mode.is_some()).map(|lan| lan.name.as_str());
+        let interfaces: Vec<&str> = std::iter::once(LOOPBACK).chain(led).collect();
         Ok(self.host.leave_to_kernel(&interfaces, &direct).await?)
     }
 
