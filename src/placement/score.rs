@@ -2,9 +2,9 @@
 //!
 //! Theory of operation. Nobody knows a flow's length when it begins, so lines are compared by a typical one of [`DOWNLOAD`]
 //! bytes down and [`UPLOAD`] up: `expected = round trips + down / share down + up / share up`. Its share of a line that can do
-//! `C` and has `n` transfers is `C / (n + 1)`, where those that have gone on for a while count as `SETTLED_COUNTS` each.
+//! `C` and has `n` transfers is `C / (n + 1)`. That long ones count for more was tried (8 and 64 times as much) and made things worse.
 //!
-//! But such a one may have less than its part: a video whose server sends no faster. So on a line that is not
+//! But one that has gone on for a while may have less than its part: a video whose server sends no faster. So on a line that is not
 //! `BUSY_PERCENT` busy the share is, if that is more, what they leave, for those that have just begun, whose rate says nothing
 //! yet, and this one: `(C - their rate) / (fresh + 1)`, a tenth of `C` kept back for what measurement cannot tell.
 //!
@@ -23,10 +23,6 @@ pub const UPLOAD: u32 = 5_000;
 /// Round trips that it takes beside: the handshake, the question, and until TCP has opened its window (RFC 6928: 14.6 kB at
 /// first, twice as much each time).
 const ROUND_TRIPS: u32 = 5;
-/// A transfer that has gone on for a second counts as so many. It will go on for longer than one that has just begun (lengths
-/// have a heavy tail), and it keeps the line's queue filled, behind which every round trip of a newcomer waits until its window is
-/// open: beside one of them a download of 80 kB takes some ten times as long as alone (60 ms of queue, 20 Mbit/s).
-const SETTLED_COUNTS: u32 = 8;
 /// A line that carries this share of what it can do has nothing left, whoever has it.
 const BUSY_PERCENT: u64 = 80;
 /// Of what settled transfers leave, this part of the line is not counted on.
@@ -52,7 +48,7 @@ pub struct Score {
 
 /// What a new flow would have of one direction of a line: see the theory above.
 fn share(speed: u32, carried: Carried, counts: Counts) -> u32 {
-    let alike = speed / (counts.transfers + (SETTLED_COUNTS - 1) * counts.settled + 1);
+    let alike = speed / (counts.transfers + 1);
     if counts.settled == 0 || u64::from(carried.all) * 100 >= u64::from(speed) * BUSY_PERCENT {
         return alike;
     }
@@ -206,8 +202,8 @@ mod tests {
     fn transfers_share_alike() {
         assert_eq!(share(&line(0, 0, rates(0, 0))), 20_000);
         assert_eq!(share(&line(3, 0, rates(0, 0))), 5_000);
-        assert_eq!(share(&line(0, 3, rates(19_700, 300))), 20_000 / 25, "who goes on counts as eight");
-        assert_eq!(share(&line(2, 1, rates(19_700, 300))), 20_000 / 11);
+        assert_eq!(share(&line(0, 3, rates(19_700, 300))), 5_000);
+        assert_eq!(share(&line(2, 1, rates(19_700, 300))), 5_000);
     }
 
     #[test]
@@ -222,7 +218,7 @@ mod tests {
         let (load, id) = (line(0, 2, rates(200, 1_000)), UplinkId(0));
         let before = Score::of(&uplink(0, 1), &load).expected_us;
         load.set_knowledge(id, Knowledge { speed: rates(20_000, 1_000), ..Knowledge::default() });
-        assert_eq!(Score::of(&uplink(0, 1), &load).expected_us - before, time(UPLOAD, 1_000 / 17));
+        assert_eq!(Score::of(&uplink(0, 1), &load).expected_us - before, time(UPLOAD, 1_000 / 3));
     }
 
     #[test]
