@@ -144,30 +144,11 @@ const fn word(stickiness: Stickiness) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
     use std::sync::Arc;
 
     use super::*;
-    use crate::placement::{
-        Action, AddressOwner, Availability, DhcpAnswers, Match, NextHop, Policy, Rule, RuleId, Uplink,
-    };
-    use crate::wire::MacAddress;
-
-    fn uplink(id: u8) -> Uplink {
-        Uplink {
-            id: UplinkId(id),
-            name: format!("dsl{id}").into(),
-            interface: Some(1),
-            availability: Availability::Usable,
-            external: Some(Ipv4Addr::new(10, 77, id, 2)),
-            mtu: 1500,
-            weight: NonZeroU32::MIN,
-            next_hop: Some(NextHop::Ethernet { gateway: MacAddress::default(), own: MacAddress::default() }),
-            dhcp: DhcpAnswers::Unwanted,
-            probed: Arc::default(),
-            owner: AddressOwner::Router,
-        }
-    }
+    use crate::placement::testing::uplink;
+    use crate::placement::{Action, Availability, Match, Policy, Rule, RuleId};
 
     /// Three lines, the last one isolated and for SSH, and a network of the kernel's.
     fn snapshot() -> Snapshot {
@@ -180,7 +161,7 @@ mod tests {
             stickiness: Stickiness::Hard,
         };
         Snapshot {
-            uplinks: (0..3).map(uplink).collect(),
+            uplinks: (0..3).map(|id| uplink(id, 1)).collect(),
             kernel_networks: vec!["192.168.10.0/24".parse().unwrap()],
             policy: Arc::new(Policy { rules: vec![ssh], isolated, ..Policy::default() }),
             ..Snapshot::default()

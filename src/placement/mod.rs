@@ -16,7 +16,7 @@ pub mod pool;
 pub mod reason;
 pub mod score;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod uplink;
 
 pub use affinity::{Adhesion, Affinity, not_full};

@@ -8,7 +8,7 @@ use super::uplink::{AddressOwner, Availability, DhcpAnswers, NextHop, Uplink};
 use crate::wire::MacAddress;
 
 /// A line that works.
-pub(super) fn uplink(id: u8, weight: u32) -> Uplink {
+pub(crate) fn uplink(id: u8, weight: u32) -> Uplink {
     Uplink {
         id: UplinkId(id),
         name: format!("dsl{id}").into(),
