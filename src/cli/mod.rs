@@ -36,6 +36,7 @@ use crate::daemon::report::{
 use crate::daemon::{self, DaemonError, LogFormat};
 use crate::demo::{self, DemoError};
 use crate::host::HostError;
+use crate::web;
 
 /// Something failed while it ran.
 const EXIT_FAILED: u8 = 1;
@@ -445,7 +446,7 @@ fn run(command: Command) -> Result<(), CommandError> {
 
 fn run_router(config: &Path, log_format: LogFormat) -> Result<(), CommandError> {
     daemon::start_log(log_format);
-    daemon::run(config).map_err(|error| match log_format {
+    daemon::run(config, web::serve).map_err(|error| match log_format {
         LogFormat::Text => error.into(),
         LogFormat::Json => {
             // Whoever reads the log expects nothing but JSON.

@@ -12,7 +12,7 @@ use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
     Capture, Config, DEFAULT_RUN_DIR, IsolatedLines, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind,
-    Warning, Workers, advice, failover, forward, health, interface, later, limits, pppoe, reserve, rule,
+    Warning, Workers, advice, failover, forward, health, interface, limits, pppoe, reserve, rule, web,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
@@ -40,7 +40,6 @@ const UPLINK: [&str; 17] = [
     "metered",
     "drain",
 ];
-const WEB: [&str; 1] = ["listen"];
 
 /// Most flows that fit when nobody says otherwise.
 const DEFAULT_FLOWS: NonZeroU32 = NonZeroU32::new(1_000_000).unwrap();
@@ -84,7 +83,7 @@ pub(super) fn lower(
             later(section.place("uplink"), "uplink = \"any\" for lines of kind \"adopted\"");
         }
     }
-    let web = read_one(&file, "web", "[web]", &WEB, &mut later, later::web)?;
+    let web = file.section("web", "[web]", &web::KEYS)?.as_ref().map(web::web).transpose()?;
     warnings.sort_by_key(|warning| warning.line);
     let lines = |sections: &[Section<'_, '_>]| -> Vec<usize> {
         sections.iter().map(|section| line_at(text, section.span.start)).collect()
@@ -98,20 +97,6 @@ pub(super) fn lower(
         reservation_lines.iter().zip(&reservations),
     );
     Ok(Config { router, lan, uplinks, health, limits, reservations, rules, forwards, web, warnings, advice })
-}
-
-/// Reads a section that this version does not act on.
-fn read_one<T>(
-    file: &Section<'_, '_>,
-    key: &str,
-    name: &'static str,
-    known: &[&str],
-    later: &mut impl FnMut(Range<usize>, &str),
-    read: impl FnOnce(&Section<'_, '_>) -> Result<T, Mistake>,
-) -> Result<Option<T>, Mistake> {
-    let Some(section) = file.section(key, name, known)? else { return Ok(None) };
-    later(section.span.clone(), name);
-    read(&section).map(Some)
 }
 
 fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {

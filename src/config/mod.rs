@@ -16,7 +16,6 @@ mod forward;
 mod health;
 mod host;
 mod interface;
-mod later;
 mod limits;
 mod lower;
 mod password;
@@ -26,6 +25,7 @@ mod rule;
 mod section;
 mod selectors;
 mod values;
+mod web;
 
 use std::net::Ipv4Addr;
 use std::num::{NonZeroU8, NonZeroU32};
@@ -42,11 +42,11 @@ pub use error::ConfigError;
 pub use forward::{Forward, ForwardTarget, ForwardedLines};
 pub use host::{HostIdentity, HostIdentityError, HostName};
 pub use interface::{DevicePath, UplinkInterface};
-pub use later::Web;
 pub use password::PasswordError;
 pub use reserve::{Hours, Reservation, TimeOfDay};
 pub use rule::{Rule, RuleAction};
 pub use values::{InterfaceName, Rate, UplinkName};
+pub use web::Web;
 
 use crate::engine::{Limits, MovablePorts};
 
@@ -74,7 +74,7 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// Every `[[forward]]`: no two answer one port of a line.
     pub forwards: Vec<Forward>,
-    /// `[web]`, which this version reads and does not act on.
+    /// `[web]`: where the pages are served, if they are.
     pub web: Option<Web>,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<Warning>,
@@ -87,7 +87,7 @@ pub struct Config {
 pub struct Warning {
     /// Its line, from 1.
     pub line: usize,
-    /// What it is, as it stands in the file: `[web]`, `role = "standby"`.
+    /// What it is, as it stands in the file: `uplink = "any"`.
     pub what: String,
 }
 

@@ -91,6 +91,7 @@ pub(super) struct Control {
     path: PathBuf,
     server: JoinHandle<()>,
     requests: mpsc::Receiver<Request>,
+    sender: mpsc::Sender<Request>,
 }
 
 impl Control {
@@ -107,13 +108,18 @@ impl Control {
         fs::set_permissions(&new, Permissions::from_mode(0o660))?;
         fs::rename(&new, path)?;
         let (sender, requests) = mpsc::channel(WAITING_REQUESTS);
-        let service = routes(sender, history).into_make_service_with_connect_info::<Peer>();
+        let service = routes(sender.clone(), history).into_make_service_with_connect_info::<Peer>();
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, service).await {
                 tracing::error!(%error, "control socket failed");
             }
         });
-        Ok(Self { path: path.to_owned(), server, requests })
+        Ok(Self { path: path.to_owned(), server, requests, sender })
+    }
+
+    /// A way to ask the same questions from within.
+    pub(super) fn sender(&self) -> mpsc::Sender<Request> {
+        self.sender.clone()
     }
 
     /// The next question. Dropping the future loses none.
@@ -336,7 +342,10 @@ impl Follower {
 }
 
 /// `None`: the loop has ended.
-async fn ask<T>(requests: &mpsc::Sender<Request>, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+pub(super) async fn ask<T>(
+    requests: &mpsc::Sender<Request>,
+    request: impl FnOnce(oneshot::Sender<T>) -> Request,
+) -> Option<T> {
     let (answer, answered) = oneshot::channel();
     requests.send(request(answer)).await.ok()?;
     answered.await.ok()

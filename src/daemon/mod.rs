@@ -19,6 +19,7 @@ mod event;
 mod explain;
 mod failover;
 mod forward;
+mod handle;
 mod health;
 mod history;
 mod hosts;
@@ -69,6 +70,7 @@ use crate::engine::EngineError;
 use crate::host::{Host, HostError};
 use crate::io::WorkerFailure;
 
+pub use handle::{Handle, PageServer};
 pub use log::{LogFormat, start_log};
 pub use privilege::PrivilegeError;
 pub use thousands::thousands;
@@ -149,19 +151,20 @@ impl DaemonError {
     }
 }
 
-/// Runs the router with the configuration at `path`, until SIGINT or SIGTERM, and puts the machine back.
+/// Runs the router with the configuration at `path`, until SIGINT or SIGTERM, and puts the machine back. `pages` serves the
+/// pages, if the configuration wants them.
 ///
 /// # Errors
 /// When the configuration is wrong or we may not change the machine (nothing has been touched then), or when the router
 /// fails (the machine has been put back, as far as the log does not say otherwise).
-pub fn run(path: &Path) -> Result<(), DaemonError> {
+pub fn run(path: &Path, pages: PageServer) -> Result<(), DaemonError> {
     let config = config::load(path)?;
     privilege::check()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(DaemonError::during("start the runtime"))?.block_on(serve(path, config))
+    runtime.map_err(DaemonError::during("start the runtime"))?.block_on(serve(path, config, pages))
 }
 
-async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
+async fn serve(path: &Path, config: Config, pages: PageServer) -> Result<(), DaemonError> {
     // First of all: a signal that comes while we start is kept, and heard when the loop begins.
     let signals = event::Signals::listen().map_err(DaemonError::during("listen for signals"))?;
     info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %path.display(), "router is starting");
@@ -176,7 +179,7 @@ async fn serve(path: &Path, config: Config) -> Result<(), DaemonError> {
     let history = History::start(&config.router.state_dir);
     let version = env!("CARGO_PKG_VERSION").to_owned();
     history.record(Record { kind: Kind::RouterStarted, to: Some(version), ..Record::default() });
-    let outcome = router::route(path, config, &mut host, signals, &history).await;
+    let outcome = router::route(path, config, &mut host, signals, (&history, pages)).await;
     if let Err(error) = &outcome {
         error!(%error, "router failed");
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ipnet::Ipv4Net;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{debug, error, info};
 
@@ -20,6 +21,7 @@ use super::admin_file::AdminFile;
 use super::control::{Control, Request};
 use super::endings::Failover;
 use super::event::{Event, Signals};
+use super::handle::{Handle, PageServer};
 use super::history::History;
 use super::hosts::{Heard, Hosts};
 use super::hosts_watch::HostsWatch;
@@ -121,12 +123,18 @@ pub(super) async fn route(
     config: Config,
     host: &mut Host,
     mut signals: Signals,
-    history: &History,
+    (history, pages): (&History, PageServer),
 ) -> Result<(), DaemonError> {
+    let web = config.web;
     let socket = control_socket(&config.router.run_dir);
     let mut router = Router::start(path, config, host, history.clone()).await?;
     let mut control =
         Control::open(&socket, history.clone()).map_err(DaemonError::during(socket.display().to_string()))?;
+    // Dropped at the end, and the pages with it.
+    let mut services = JoinSet::new();
+    if let Some(web) = web {
+        services.spawn(pages(web, Handle::new(control.sender(), history.clone())));
+    }
     info!(control = %socket.display(), "router is running");
     let outcome = router.run(&mut control, &mut signals).await;
     info!("router is stopping");

@@ -22,7 +22,8 @@ pub use namespace::{Namespace, Process};
 pub use router::{Capture, Router};
 use topology::Topology;
 pub use topology::{
-    Addressing, FarEnd, LabOptions, NAME_SERVER, Offloads, ROUTER_ADDRESS, SERVER, UplinkOptions, host_address,
+    Addressing, FarEnd, LabOptions, NAME_SERVER, Offloads, PAGES_PORT, ROUTER_ADDRESS, SERVER, UplinkOptions,
+    host_address,
 };
 
 /// Labs made by this process, for their names.

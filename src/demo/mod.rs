@@ -8,19 +8,24 @@
 pub mod lab;
 pub mod server;
 
+mod pages;
 mod table;
 mod task;
 mod traffic;
 
 use std::io::{self, IsTerminal, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::sys::clock;
-use lab::{Capture, Lab, LabError, LabOptions, Router, StopSignals, UplinkOptions, host_address, router::uplinks_of};
+use lab::{
+    Capture, Lab, LabError, LabOptions, PAGES_PORT, ROUTER_ADDRESS, Router, StopSignals, UplinkOptions, host_address,
+    router::uplinks_of,
+};
+use pages::Pages;
 use server::Servers;
 use table::{Bars, HostRow, LineRow, Picture};
 use traffic::BusyHost;
@@ -63,13 +68,15 @@ pub fn run(time: Option<Duration>) -> Result<(), DemoError> {
     let lab = Lab::build(options())?;
     let servers = Servers::start(lab.internet())?;
     let router = lab.start_router(&binary, Capture::Auto)?;
+    let pages = Pages::open(lab.router(), SocketAddr::from((ROUTER_ADDRESS, PAGES_PORT)))?;
+    say(&format!("The page of potatoes: {}", pages.url())).map_err(failed("standard output"))?;
     let hosts = (1..=HOSTS).map(|number| BusyHost::start(lab.host(number), number)).collect::<Result<Vec<_>, _>>()?;
-    let mut show = Show::new(&lab, &servers, router, hosts, time);
+    let mut show = Show::new(&lab, &servers, router, hosts, (time, pages.url()));
     let shown = runtime.block_on(async {
         tokio::select! { shown = show.run() => shown, () = stop.wait() => Ok(()) }
     });
     let summary = show.end(shown.is_ok())?;
-    drop((servers, lab));
+    drop((pages, servers, lab));
     shown?;
     say(&format!("\n{summary}\n Everything is removed again.")).map_err(failed("standard output"))
 }
@@ -85,6 +92,7 @@ fn options() -> LabOptions {
             ..UplinkOptions::numbered(number)
         })
         .collect();
+    options.pages = true;
     options
 }
 
@@ -102,6 +110,7 @@ struct Show<'a> {
     router: Router,
     hosts: Vec<BusyHost>,
     time: Option<Duration>,
+    url: String,
     started: Duration,
     screen: Screen,
     before: Vec<Carried>,
@@ -109,10 +118,16 @@ struct Show<'a> {
 }
 
 impl<'a> Show<'a> {
-    fn new(lab: &'a Lab, servers: &'a Servers, router: Router, hosts: Vec<BusyHost>, time: Option<Duration>) -> Self {
+    fn new(
+        lab: &'a Lab,
+        servers: &'a Servers,
+        router: Router,
+        hosts: Vec<BusyHost>,
+        (time, url): (Option<Duration>, String),
+    ) -> Self {
         let now = clock::monotonic();
         let before = vec![Carried::default(); lab.options().uplinks.len()];
-        Self { lab, servers, router, hosts, time, started: now, screen: Screen::open(), before, looked: now }
+        Self { lab, servers, router, hosts, time, url, started: now, screen: Screen::open(), before, looked: now }
     }
 
     /// Redraws each second until the time is up.
@@ -151,7 +166,13 @@ impl<'a> Show<'a> {
         let span = now.saturating_sub(since);
         let lines = uplinks_of(status).enumerate().map(|(index, uplink)| self.line_row(index, uplink, span)).collect();
         let hosts = (1..).zip(&self.hosts).map(|(number, host)| host_row(number, host)).collect();
-        Picture { lines, hosts, elapsed, remaining: self.time.map(|time| time.saturating_sub(elapsed)) }
+        Picture {
+            lines,
+            hosts,
+            url: self.url.clone(),
+            elapsed,
+            remaining: self.time.map(|time| time.saturating_sub(elapsed)),
+        }
     }
 
     fn line_row(&self, index: usize, uplink: &Value, span: Duration) -> LineRow {

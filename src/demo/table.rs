@@ -49,6 +49,8 @@ pub(super) enum Bars {
 pub(super) struct Picture {
     pub(super) lines: Vec<LineRow>,
     pub(super) hosts: Vec<HostRow>,
+    /// Where the router's pages are.
+    pub(super) url: String,
     pub(super) elapsed: Duration,
     pub(super) remaining: Option<Duration>,
 }
@@ -89,6 +91,7 @@ impl Picture {
         ));
         screen.extend(self.hosts.iter().map(host_row));
         screen.push(String::new());
+        screen.push(format!(" The page of potatoes: {}", self.url));
         screen.push(self.footer());
         screen
     }
@@ -250,7 +253,13 @@ mod tests {
         };
         let host = HostRow { name: "h1".into(), address: "192.168.10.21".into(), ..HostRow::default() };
         let elapsed = Duration::from_secs(61);
-        Picture { lines: vec![line; 6], hosts: vec![host; 4], elapsed, remaining: Some(elapsed) }
+        Picture {
+            lines: vec![line; 6],
+            hosts: vec![host; 4],
+            url: "http://127.0.0.1:8080/".into(),
+            elapsed,
+            remaining: Some(elapsed),
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::error::{During, LabError};
 use super::namespace::{Namespace, Process, checked, command_in};
-use super::topology::{Addressing, LabOptions, wan};
+use super::topology::{Addressing, LabOptions, PAGES_PORT, ROUTER_ADDRESS, wan};
 use crate::sys::clock;
 
 /// How long a router may take to start, with two cores shared by many.
@@ -52,6 +52,9 @@ pub(super) fn configuration(directory: &Path, options: &LabOptions, capture: Cap
         shortcut = options.shortcut,
         capture = capture.name(),
     );
+    if options.pages {
+        text += &format!("\n[web]\nlisten = \"{ROUTER_ADDRESS}:{PAGES_PORT}\"\n");
+    }
     if !options.health_targets.is_empty() {
         let targets: Vec<_> = options.health_targets.iter().map(|target| format!("\"{target}\"")).collect();
         text += &format!("\n[health]\ntargets = [{}]\n", targets.join(", "));

@@ -105,6 +105,8 @@ pub struct LabOptions {
     pub tell_rates: bool,
     /// Targets by which the router tells whether its lines work; none: the usual ones, far ones of which are not here.
     pub health_targets: Vec<String>,
+    /// Whether the router serves its pages to the LAN, at [`ROUTER_ADDRESS`] and port [`PAGES_PORT`].
+    pub pages: bool,
 }
 
 impl LabOptions {
@@ -120,12 +122,15 @@ impl LabOptions {
             shortcut: true,
             tell_rates: true,
             health_targets: Vec::new(),
+            pages: false,
         }
     }
 }
 
 /// The router's address on the LAN.
 pub const ROUTER_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 10, 1);
+/// The port of its pages.
+pub const PAGES_PORT: u16 = 8080;
 /// The server that most things talk to.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 /// The name server.

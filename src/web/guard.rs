@@ -1,0 +1,65 @@
+//! What every request must be, and what every answer forbids.
+//!
+//! A page elsewhere can lead a browser here under a name of its own (DNS rebinding), and would then be this page's equal to
+//! the browser. So only names that nobody else can give away are answered: addresses, and `localhost`.
+
+use std::net::IpAddr;
+
+use axum::extract::Request;
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+/// On every answer. Nothing comes from anywhere else, no code stands in the page, and nobody frames it.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+/// Answers requests that are for this router, with what the browser is to keep to.
+pub(super) async fn guard(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let mut response = if host.is_some_and(is_ours) {
+        next.run(request).await
+    } else {
+        let wrong = "this router answers by its address alone, as in http://192.168.10.1:8080\n";
+        (StatusCode::MISDIRECTED_REQUEST, wrong).into_response()
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Whether a `Host` header names us in a way that no other site can.
+fn is_ours(host: &str) -> bool {
+    let Ok(host) = host.parse::<Uri>() else { return false };
+    let Some(name) = host.host() else { return false };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_nobody_can_give_away_are_ours() {
+        for ours in ["192.168.10.1", "192.168.10.1:8080", "localhost:80", "LOCALHOST", "[fd00::1]:8080"] {
+            assert!(is_ours(ours), "{ours}");
+        }
+        for theirs in ["evil.example", "192.168.10.1.evil.example", "localhost.evil.example:8080", "", "/", "a b", "@"]
+        {
+            assert!(!is_ours(theirs), "{theirs}");
+        }
+    }
+}
