@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::daemon::{CONTROL_SOCKET, report::ErrorReport};
+use crate::daemon::{CONTROL_SOCKET, report::Problem};
 
 /// A router that has not answered by then will not.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -141,9 +141,9 @@ fn exchange<T: DeserializeOwned>(run_dir: &Path, method: Method, path: &str, bod
 }
 
 fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
-    let why = |report: ErrorReport| match status {
-        StatusCode::UNPROCESSABLE_ENTITY => ClientError::WrongFile(report.error),
-        _ => ClientError::Refused(report.error),
+    let why = |problem: Problem| match status {
+        StatusCode::UNPROCESSABLE_ENTITY => ClientError::WrongFile(problem.detail),
+        _ => ClientError::Refused(problem.detail),
     };
     serde_json::from_slice(body).map_or_else(garbled, why)
 }

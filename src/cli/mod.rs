@@ -446,7 +446,7 @@ fn run(command: Command) -> Result<(), CommandError> {
 
 fn run_router(config: &Path, log_format: LogFormat) -> Result<(), CommandError> {
     daemon::start_log(log_format);
-    daemon::run(config, web::serve).map_err(|error| match log_format {
+    daemon::run(config, &[web::serve]).map_err(|error| match log_format {
         LogFormat::Text => error.into(),
         LogFormat::Json => {
             // Whoever reads the log expects nothing but JSON.

@@ -1,88 +1,43 @@
-//! The control socket: HTTP and JSON on a Unix socket, for root and its group. Questions go to the loop as events.
+//! The control socket: the [`api`] on a Unix socket, for root and its group.
 
-use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use axum::body::{Body, Bytes};
-use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::extract::ConnectInfo;
+use axum::extract::connect_info::Connected;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::serve::IncomingStream;
-use axum::{Json, Router};
-use futures_util::stream;
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::history::{History, Start};
-use super::rehearsal::{ExplainQuery, ExplainReport};
-use super::report::{
-    ErrorReport, EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, HostsReport, LinkOrder, LinkReport,
-    ReleaseOrder, ReleaseReport, ReloadReport, ReserveOrder, ReserveReport, StatusReport, WhyQuery,
-};
+use super::actor::Actor;
+use super::api::{self, Request};
+use super::history::History;
 
 /// Questions that may wait for the loop; whoever asks more waits too.
 const WAITING_REQUESTS: usize = 16;
-/// Events that are told when nobody says since which.
-const NEWEST_EVENTS: usize = 100;
-/// Events that a follower is sent at once.
-const EVENTS_AT_ONCE: usize = 500;
 
-/// A question, and where its answer goes.
-#[derive(Debug)]
-pub(super) enum Request {
-    /// How is the router?
-    Status(oneshot::Sender<StatusReport>),
-    /// Which flows are there? The error says what is wrong with the question.
-    Flows(FlowsQuery, oneshot::Sender<Result<FlowsReport, String>>),
-    /// Who has how much, and how fast?
-    Hosts(oneshot::Sender<HostsReport>),
-    /// What would become of a connection? The error says what is wrong with the question.
-    Explain(ExplainQuery, oneshot::Sender<Result<ExplainReport, String>>),
-    /// Why have these flows their uplinks? The error says what is wrong with the question.
-    Why(WhyQuery, oneshot::Sender<Result<FlowsReport, String>>),
-    /// Take an uplink down, or put it back. The error says what is wrong with the order.
-    Link(LinkOrder, Peer, oneshot::Sender<Result<LinkReport, String>>),
-    /// Reserve a line for hosts. The error says what is wrong with the order.
-    Reserve(ReserveOrder, Peer, oneshot::Sender<Result<ReserveReport, String>>),
-    /// Release a reserved line. The error says what is wrong with the order.
-    Release(ReleaseOrder, Peer, oneshot::Sender<Result<ReleaseReport, String>>),
-    /// Read the configuration again and apply it. The error says what is wrong with it.
-    Reload(Peer, oneshot::Sender<Result<ReloadReport, String>>),
-}
-
-/// Who asks, as the kernel says (SO_PEERCRED): the user and the process that have opened the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Peer {
-    /// `None`: the kernel did not say.
-    pub(super) uid: Option<u32>,
-    /// `None`: the kernel did not say, or it is in a namespace that we do not see.
-    pub(super) pid: Option<i32>,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.uid {
-            None => f.write_str("somebody unknown")?,
-            Some(uid) => write!(f, "uid {uid}")?,
-        }
-        self.pid.map_or(Ok(()), |pid| write!(f, ", pid {pid}"))
-    }
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+impl Connected<IncomingStream<'_, UnixListener>> for Actor {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
         let credentials = stream.io().peer_cred().ok();
         // The kernel's 0 is a process of another namespace.
         let pid = credentials.and_then(|credentials| credentials.pid()).filter(|pid| *pid > 0);
-        Self { uid: credentials.map(|credentials| credentials.uid()), pid }
+        Self::Process { uid: credentials.map(|credentials| credentials.uid()), pid }
     }
+}
+
+/// Attaches who has connected to what is asked.
+async fn attach_actor(
+    ConnectInfo(actor): ConnectInfo<Actor>,
+    mut request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    request.extensions_mut().insert(actor);
+    next.run(request).await
 }
 
 /// The open control socket. Dropped, it closes and its file goes.
@@ -108,7 +63,8 @@ impl Control {
         fs::set_permissions(&new, Permissions::from_mode(0o660))?;
         fs::rename(&new, path)?;
         let (sender, requests) = mpsc::channel(WAITING_REQUESTS);
-        let service = routes(sender.clone(), history).into_make_service_with_connect_info::<Peer>();
+        let routes = api::routes(sender.clone(), history).layer(middleware::from_fn(attach_actor));
+        let service = routes.into_make_service_with_connect_info::<Actor>();
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, service).await {
                 tracing::error!(%error, "control socket failed");
@@ -139,231 +95,14 @@ impl Drop for Control {
     }
 }
 
-fn routes(requests: mpsc::Sender<Request>, history: History) -> Router {
-    let events = Router::new().route("/v1/events", get(events)).with_state(history);
-    Router::new()
-        .merge(events)
-        .route("/v1/status", get(status))
-        .route("/v1/flows", get(flows))
-        .route("/v1/explain", get(explain))
-        .route("/v1/hosts", get(hosts))
-        .route("/v1/why", get(why))
-        .route("/v1/link", post(link))
-        .route("/v1/reserve", post(reserve))
-        .route("/v1/release", post(release))
-        .route("/v1/reload", post(reload))
-        .fallback(async || {
-            let paths = "no such path; there are /v1/status, /v1/flows, /v1/why, /v1/hosts, /v1/explain, /v1/events, \
-                         /v1/link, /v1/reserve, /v1/release and /v1/reload";
-            refused(StatusCode::NOT_FOUND, paths)
-        })
-        .method_not_allowed_fallback(async || {
-            refused(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "GET asks, POST orders: /v1/link, /v1/reserve, /v1/release and /v1/reload are POST, all others GET",
-            )
-        })
-        .with_state(requests)
-}
-
-async fn status(State(requests): State<mpsc::Sender<Request>>) -> Response {
-    match ask(&requests, Request::Status).await {
-        Some(report) => Json(report).into_response(),
-        None => stopping(),
-    }
-}
-
-async fn flows(
-    State(requests): State<mpsc::Sender<Request>>,
-    query: Result<Query<FlowsQuery>, QueryRejection>,
-) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
-    };
-    match ask(&requests, |answer| Request::Flows(query, answer)).await {
-        Some(Ok(report)) => Json(report).into_response(),
-        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
-        None => stopping(),
-    }
-}
-
-async fn why(
-    State(requests): State<mpsc::Sender<Request>>,
-    query: Result<Query<WhyQuery>, QueryRejection>,
-) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
-    };
-    match ask(&requests, |answer| Request::Why(query, answer)).await {
-        Some(Ok(report)) => Json(report).into_response(),
-        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
-        None => stopping(),
-    }
-}
-
-async fn hosts(State(requests): State<mpsc::Sender<Request>>) -> Response {
-    match ask(&requests, Request::Hosts).await {
-        Some(report) => Json(report).into_response(),
-        None => stopping(),
-    }
-}
-
-async fn explain(
-    State(requests): State<mpsc::Sender<Request>>,
-    query: Result<Query<ExplainQuery>, QueryRejection>,
-) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
-    };
-    match ask(&requests, |answer| Request::Explain(query, answer)).await {
-        Some(Ok(report)) => Json(report).into_response(),
-        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
-        None => stopping(),
-    }
-}
-
-async fn link(
-    State(requests): State<mpsc::Sender<Request>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    order: Result<Json<LinkOrder>, JsonRejection>,
-) -> Response {
-    let order = match order {
-        Ok(Json(order)) => order,
-        Err(rejection) => return refused(rejection.status(), &rejection.body_text()),
-    };
-    match ask(&requests, |answer| Request::Link(order, peer, answer)).await {
-        Some(Ok(report)) => Json(report).into_response(),
-        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
-        None => stopping(),
-    }
-}
-
-async fn reserve(
-    State(requests): State<mpsc::Sender<Request>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    order: Result<Json<ReserveOrder>, JsonRejection>,
-) -> Response {
-    let order = match order {
-        Ok(Json(order)) => order,
-        Err(rejection) => return refused(rejection.status(), &rejection.body_text()),
-    };
-    match ask(&requests, |answer| Request::Reserve(order, peer, answer)).await {
-        Some(Ok(report)) => Json(report).into_response(),
-        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
-        None => stopping(),
-    }
-}
-
-async fn release(
-    State(requests): State<mpsc::Sender<Request>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    order: Result<Json<ReleaseOrder>, JsonRejection>,
-) -> Response {
-    let order = match order {
-        Ok(Json(order)) => order,
-        Err(rejection) => return refused(rejection.status(), &rejection.body_text()),
-    };
-    match ask(&requests, |answer| Request::Release(order, peer, answer)).await {
-        Some(Ok(report)) => Json(report).into_response(),
-        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
-        None => stopping(),
-    }
-}
-
-async fn reload(State(requests): State<mpsc::Sender<Request>>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
-    match ask(&requests, |answer| Request::Reload(peer, answer)).await {
-        Some(Ok(report)) => Json(report).into_response(),
-        // Not the order is wrong, but the file.
-        Some(Err(wrong)) => refused(StatusCode::UNPROCESSABLE_ENTITY, &wrong),
-        None => stopping(),
-    }
-}
-
-async fn events(State(history): State<History>, query: Result<Query<EventsQuery>, QueryRejection>) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
-    };
-    // From here on what comes is news.
-    let news = history.news();
-    let (start, limit) = match query.since {
-        Some(id) if query.follow => (Start::After(id), EVENTS_AT_ONCE),
-        Some(id) => (Start::After(id), usize::MAX),
-        None => (Start::Newest, NEWEST_EVENTS),
-    };
-    let events = match history.read(start, limit).await {
-        Ok(events) => events,
-        Err(wrong) => return refused(StatusCode::SERVICE_UNAVAILABLE, &wrong),
-    };
-    if !query.follow {
-        return Json(EventsReport { events }).into_response();
-    }
-    let since = query.since.unwrap_or(0);
-    let follower = Follower { history, news, since, waiting: events };
-    let lines = stream::unfold(follower, Follower::next);
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
-}
-
-/// Somebody who reads events as they come. He reads at his own pace: nothing is kept for him here.
-struct Follower {
-    history: History,
-    news: watch::Receiver<u64>,
-    /// The last event that he was given.
-    since: u64,
-    /// Read, and not given to him yet.
-    waiting: Vec<EventReport>,
-}
-
-impl Follower {
-    /// The next lines, once there are some; `None`: there will be no more. He can ask anew, from the last id on.
-    async fn next(mut self) -> Option<(serde_json::Result<Bytes>, Self)> {
-        while self.waiting.is_empty() {
-            self.news.changed().await.ok()?;
-            self.waiting = self.history.read(Start::After(self.since), EVENTS_AT_ONCE).await.ok()?;
-        }
-        let events = std::mem::take(&mut self.waiting);
-        self.since = events.last().map_or(self.since, |event| event.id);
-        if events.len() == EVENTS_AT_ONCE {
-            // There may be more already, of which no news will come.
-            self.news.mark_changed();
-        }
-        let mut lines = Vec::new();
-        for event in events {
-            if let Err(error) = serde_json::to_writer(&mut lines, &event) {
-                return Some((Err(error), self));
-            }
-            lines.push(b'\n');
-        }
-        Some((Ok(lines.into()), self))
-    }
-}
-
-/// `None`: the loop has ended.
-pub(super) async fn ask<T>(
-    requests: &mpsc::Sender<Request>,
-    request: impl FnOnce(oneshot::Sender<T>) -> Request,
-) -> Option<T> {
-    let (answer, answered) = oneshot::channel();
-    requests.send(request(answer)).await.ok()?;
-    answered.await.ok()
-}
-
-fn stopping() -> Response {
-    refused(StatusCode::SERVICE_UNAVAILABLE, "the router is stopping")
-}
-
-fn refused(status: StatusCode, error: &str) -> Response {
-    (status, Json(ErrorReport { error: error.to_owned() })).into_response()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::daemon::history::Record;
-    use crate::daemon::report::{LinkState, WhenDown};
+    use crate::daemon::rehearsal::ExplainReport;
+    use crate::daemon::report::{
+        EventsReport, FlowsQuery, HostsReport, LinkReport, LinkState, Problem, ReserveReport, StatusReport, WhenDown,
+    };
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
 
@@ -410,10 +149,10 @@ mod tests {
                     drop(answer.send(Err(format!("{} has no such flow", query.host))));
                 }
                 Request::Reload(_, answer) => drop(answer.send(Err("potato.toml:7:1: no such key".to_owned()))),
-                Request::Link(order, peer, answer) => {
+                Request::Link(order, actor, answer) => {
                     let uid = crate::sys::process::effective_user();
                     let pid = i32::try_from(std::process::id()).ok();
-                    assert_eq!((order.state, peer), (LinkState::Down, Peer { uid: Some(uid), pid }));
+                    assert_eq!((order.state, actor), (LinkState::Down, Actor::Process { uid: Some(uid), pid }));
                     drop(answer.send(Ok(LinkReport { uplink: order.uplink, ..LinkReport::default() })));
                 }
             }
@@ -437,7 +176,7 @@ mod tests {
         for body in ["", "{", r#"{"uplink":"dsl1","state":"sideways"}"#, r#"{"uplink":"dsl1"}"#] {
             let (status, said) = exchange(&socket, "POST /v1/link", body).await;
             assert!(status.contains(" 4"), "{body}: {status}");
-            assert!(!serde_json::from_str::<ErrorReport>(&said).unwrap().error.is_empty(), "{body}");
+            assert!(!serde_json::from_str::<Problem>(&said).unwrap().detail.is_empty(), "{body}");
         }
         history.record(Record { uplink: Some("dsl1".to_owned()), ..Record::default() });
         let (status, body) = get(&socket, "/v1/events").await;
@@ -486,7 +225,7 @@ mod tests {
             ("/v1/flows?uplink=x&limit=5", "HTTP/1.1 400 Bad Request", "no such uplink"),
         ] {
             let (line, body) = get(&socket, path).await;
-            let error = serde_json::from_str::<ErrorReport>(&body).unwrap().error;
+            let error = serde_json::from_str::<Problem>(&body).unwrap().detail;
             assert!(line == status && error.contains(says), "{path}: {line}: {error}");
         }
         let queries = answered.await.unwrap();

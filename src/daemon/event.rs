@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::control::Request;
+use super::api::Request;
 use super::endings::Ending;
 use crate::host::HostEvent;
 use crate::placement::UplinkId;

@@ -2,8 +2,8 @@
 
 use tracing::info;
 
+use super::actor::Actor;
 use super::admin_file::TakenDown;
-use super::control::Peer;
 use super::history::{Kind, Record};
 use super::places;
 use super::report::{LinkOrder, LinkReport, LinkState};
@@ -17,9 +17,9 @@ impl Router<'_> {
     ///
     /// # Errors
     /// When there is no such uplink; says which there are.
-    pub(super) fn order_link(&mut self, order: &LinkOrder, peer: Peer) -> Result<LinkReport, String> {
+    pub(super) fn order_link(&mut self, order: &LinkOrder, actor: &Actor) -> Result<LinkReport, String> {
         let id = status::uplink_named(&order.uplink, &self.uplinks).inspect_err(|error| {
-            self.record_order(order, peer, Some(error.clone()));
+            self.record_order(order, actor, Some(error.clone()));
         })?;
         let uplink = &self.uplinks[id.index()];
         let wanted = match order.state {
@@ -28,13 +28,13 @@ impl Router<'_> {
         };
         let changed = uplink.line.admin_status() != wanted;
         let (name, state) = (&uplink.config.name, order.state.name());
-        info!(uplink = %name, state, uid = peer.uid, pid = peer.pid, changed, "uplink ordered up or down by hand");
+        info!(uplink = %name, state, by = %actor, changed, "uplink ordered up or down by hand");
         let unchanged = (!changed).then(|| "it was so already".to_owned());
-        self.record_order(order, peer, unchanged);
+        self.record_order(order, actor, unchanged);
         let uplink = &mut self.uplinks[id.index()];
         if changed {
-            uplink.ordered_by = Some(peer.to_string());
-            uplink.taken_down_by = (wanted == AdminStatus::Down).then(|| peer.to_string());
+            uplink.ordered_by = Some(actor.to_string());
+            uplink.taken_down_by = (wanted == AdminStatus::Down).then(|| actor.to_string());
             uplink.line.handle_admin(wanted);
             self.publish();
         }
@@ -56,13 +56,13 @@ impl Router<'_> {
         })
     }
 
-    fn record_order(&self, order: &LinkOrder, peer: Peer, why_not: Option<String>) {
+    fn record_order(&self, order: &LinkOrder, actor: &Actor, why_not: Option<String>) {
         self.history.record(Record {
             kind: Kind::LinkOrdered,
             uplink: Some(order.uplink.clone()),
             to: Some(order.state.name().to_owned()),
             cause: why_not,
-            by: Some(peer.to_string()),
+            by: Some(actor.to_string()),
             ..Record::default()
         });
     }

@@ -9,8 +9,10 @@
 //! goes, and the journal puts the machine back as it was.
 
 mod accounts;
+mod actor;
 mod admin_file;
 mod adopted;
+mod api;
 mod control;
 mod departure;
 mod endings;
@@ -70,7 +72,8 @@ use crate::engine::EngineError;
 use crate::host::{Host, HostError};
 use crate::io::WorkerFailure;
 
-pub use handle::{Handle, PageServer};
+pub use actor::Actor;
+pub use handle::{Companion, Handle};
 pub use log::{LogFormat, start_log};
 pub use privilege::PrivilegeError;
 pub use thousands::thousands;
@@ -151,20 +154,20 @@ impl DaemonError {
     }
 }
 
-/// Runs the router with the configuration at `path`, until SIGINT or SIGTERM, and puts the machine back. `pages` serves the
-/// pages, if the configuration wants them.
+/// Runs the router with the configuration at `path`, until SIGINT or SIGTERM, and puts the machine back.
+/// `companions` run beside it.
 ///
 /// # Errors
 /// When the configuration is wrong or we may not change the machine (nothing has been touched then), or when the router
 /// fails (the machine has been put back, as far as the log does not say otherwise).
-pub fn run(path: &Path, pages: PageServer) -> Result<(), DaemonError> {
+pub fn run(path: &Path, companions: &'static [Companion]) -> Result<(), DaemonError> {
     let config = config::load(path)?;
     privilege::check()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(DaemonError::during("start the runtime"))?.block_on(serve(path, config, pages))
+    runtime.map_err(DaemonError::during("start the runtime"))?.block_on(serve(path, config, companions))
 }
 
-async fn serve(path: &Path, config: Config, pages: PageServer) -> Result<(), DaemonError> {
+async fn serve(path: &Path, config: Config, companions: &'static [Companion]) -> Result<(), DaemonError> {
     // First of all: a signal that comes while we start is kept, and heard when the loop begins.
     let signals = event::Signals::listen().map_err(DaemonError::during("listen for signals"))?;
     info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), config = %path.display(), "router is starting");
@@ -179,7 +182,7 @@ async fn serve(path: &Path, config: Config, pages: PageServer) -> Result<(), Dae
     let history = History::start(&config.router.state_dir);
     let version = env!("CARGO_PKG_VERSION").to_owned();
     history.record(Record { kind: Kind::RouterStarted, to: Some(version), ..Record::default() });
-    let outcome = router::route(path, config, &mut host, signals, (&history, pages)).await;
+    let outcome = router::route(path, config, &mut host, signals, (&history, companions)).await;
     if let Err(error) = &outcome {
         error!(%error, "router failed");
     }

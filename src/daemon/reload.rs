@@ -54,6 +54,11 @@ impl Router<'_> {
         plan.map(|plan| (new, plan)).map_err(|error| format!("{}: {error}", self.path.display()))
     }
 
+    fn take_config(&mut self, new: Config) {
+        self.told_config.send_replace(Arc::new(new.clone()));
+        self.config = new;
+    }
+
     async fn apply(&mut self, new: Config, plan: Plan, by: &str) -> ReloadReport {
         let mut report = ReloadReport { unchanged: plan.unchanged.len(), ..ReloadReport::default() };
         let warned = new
@@ -70,7 +75,7 @@ impl Router<'_> {
         let limits = self.config.limits != new.limits;
         let is_same = plan.is_empty() && self.config.health == new.health && rules.is_empty();
         if is_same && !leases && !reservations && !forwards && !isolation && !limits {
-            self.config = new;
+            self.take_config(new);
             return report;
         }
         for name in &plan.removed {
@@ -120,7 +125,7 @@ impl Router<'_> {
         if isolation {
             report.changes.push(format!("[router] isolated = \"{}\"", new.router.isolated.name()));
         }
-        self.config = new;
+        self.take_config(new);
         self.pass_on_settings();
         let looked = self.look_at_interfaces().await;
         self.survive(looked, "interface not taken over");

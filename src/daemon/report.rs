@@ -627,11 +627,24 @@ pub struct EventsQuery {
     pub follow: bool,
 }
 
-/// Any answer other than 200.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorReport {
+/// Any answer other than 200, as `application/problem+json` (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A kind of its own, as a URI; `about:blank`: there is nothing more to it than the status.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The status in words.
+    pub title: String,
+    /// The status of HTTP.
+    pub status: u16,
     /// What is wrong, and what would be right.
-    pub error: String,
+    pub detail: String,
+}
+
+impl Default for Problem {
+    fn default() -> Self {
+        Self { kind: "about:blank".to_owned(), title: String::new(), status: 0, detail: String::new() }
+    }
 }
 
 /// The query of `GET /v1/flows`. Everything that is set must match.

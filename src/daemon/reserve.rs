@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::{debug, info};
 
-use super::control::Peer;
+use super::actor::Actor;
 use super::history::{Kind, Record};
 use super::hosts::{Heard, HostIdentity};
 use super::local_time;
@@ -47,9 +47,9 @@ impl Router<'_> {
     ///
     /// # Errors
     /// What is wrong with the order, and what would be right; then nothing has changed.
-    pub(super) async fn order_reserve(&mut self, order: &ReserveOrder, peer: Peer) -> Result<ReserveReport, String> {
-        let outcome = self.reserve(order, peer);
-        let (id, until, warnings) = outcome.inspect_err(|wrong| self.record_refusal(&order.uplink, wrong, peer))?;
+    pub(super) async fn order_reserve(&mut self, order: &ReserveOrder, actor: &Actor) -> Result<ReserveReport, String> {
+        let outcome = self.reserve(order, actor);
+        let (id, until, warnings) = outcome.inspect_err(|wrong| self.record_refusal(&order.uplink, wrong, actor))?;
         Ok(ReserveReport {
             uplink: order.uplink.clone(),
             hosts: self.reserved_for(&order.uplink).iter().map(ToString::to_string).collect(),
@@ -59,7 +59,7 @@ impl Router<'_> {
         })
     }
 
-    fn reserve(&mut self, order: &ReserveOrder, peer: Peer) -> Result<(UplinkId, Option<u64>, Vec<String>), String> {
+    fn reserve(&mut self, order: &ReserveOrder, actor: &Actor) -> Result<(UplinkId, Option<u64>, Vec<String>), String> {
         let id = status::uplink_named(&order.uplink, &self.uplinks)?;
         let hosts = self.named_hosts(&order.hosts)?;
         if hosts.is_empty() {
@@ -70,11 +70,11 @@ impl Router<'_> {
             WhenDown::Pool => Fallback::Pool,
             WhenDown::Refuse => Fallback::Refuse,
         };
-        let by = peer.to_string();
+        let by = actor.to_string();
         let terms = Terms { until, when_down };
         self.reservations.reserve(&order.uplink, &hosts, terms, &by).map_err(|error| error.to_string())?;
         let (uplink, listed, end) = (&order.uplink, listed(&hosts), until.map(|at| format!("until {}", shown(at))));
-        info!(%uplink, hosts = %listed, until = end, uid = peer.uid, pid = peer.pid, "uplink is reserved");
+        info!(%uplink, hosts = %listed, until = end, by = %actor, "uplink is reserved");
         self.record_reservation(Kind::LineReserved, uplink, Some(listed), end, Some(by));
         self.publish();
         let mut warnings: Vec<_> = self.remember_reservations().err().into_iter().collect();
@@ -86,12 +86,12 @@ impl Router<'_> {
     ///
     /// # Errors
     /// What is wrong with the order, and what would be right; then nothing has changed.
-    pub(super) fn order_release(&mut self, order: &ReleaseOrder, peer: Peer) -> Result<ReleaseReport, String> {
-        let outcome = self.release_line(order, peer);
-        outcome.inspect_err(|wrong| self.record_refusal(&order.uplink, wrong, peer))
+    pub(super) fn order_release(&mut self, order: &ReleaseOrder, actor: &Actor) -> Result<ReleaseReport, String> {
+        let outcome = self.release_line(order, actor);
+        outcome.inspect_err(|wrong| self.record_refusal(&order.uplink, wrong, actor))
     }
 
-    fn release_line(&mut self, order: &ReleaseOrder, peer: Peer) -> Result<ReleaseReport, String> {
+    fn release_line(&mut self, order: &ReleaseOrder, actor: &Actor) -> Result<ReleaseReport, String> {
         status::uplink_named(&order.uplink, &self.uplinks)?;
         let hosts = self.named_hosts(&order.hosts)?;
         let by_file = self.reserved_by_file(&order.uplink);
@@ -112,8 +112,8 @@ impl Router<'_> {
         let mut warnings: Vec<_> = asked_for_file.then(stays).into_iter().collect();
         if !released.is_empty() {
             let (uplink, hosts) = (&order.uplink, listed(&released));
-            info!(%uplink, %hosts, uid = peer.uid, pid = peer.pid, "uplink is released");
-            self.record_reservation(Kind::LineReleased, uplink, Some(hosts), None, Some(peer.to_string()));
+            info!(%uplink, %hosts, by = %actor, "uplink is released");
+            self.record_reservation(Kind::LineReleased, uplink, Some(hosts), None, Some(actor.to_string()));
             self.publish();
         }
         warnings.extend(self.remember_reservations().err());
@@ -283,8 +283,8 @@ impl Router<'_> {
         }
     }
 
-    fn record_refusal(&self, uplink: &str, why: &str, peer: Peer) {
-        let (why, by) = (Some(why.to_owned()), Some(peer.to_string()));
+    fn record_refusal(&self, uplink: &str, why: &str, actor: &Actor) {
+        let (why, by) = (Some(why.to_owned()), Some(actor.to_string()));
         self.record_reservation(Kind::ReservationRefused, uplink, None, why, by);
     }
 

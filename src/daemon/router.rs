@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::Ipv4Net;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{debug, error, info};
 
 use super::admin_file::AdminFile;
-use super::control::{Control, Request};
+use super::api::Request;
+use super::control::Control;
 use super::endings::Failover;
 use super::event::{Event, Signals};
-use super::handle::{Handle, PageServer};
+use super::handle::{Companion, Companions, Handle};
 use super::history::History;
 use super::hosts::{Heard, Hosts};
 use super::hosts_watch::HostsWatch;
@@ -69,6 +69,8 @@ const LONGEST_LISTING: Duration = Duration::from_secs(5);
 pub(super) struct Router<'h> {
     pub(super) path: PathBuf,
     pub(super) config: Config,
+    /// The same, for others to see.
+    pub(super) told_config: watch::Sender<Arc<Config>>,
     pub(super) host: &'h mut Host,
     pub(super) workers: Workers,
     pub(super) worker_count: u8,
@@ -123,18 +125,15 @@ pub(super) async fn route(
     config: Config,
     host: &mut Host,
     mut signals: Signals,
-    (history, pages): (&History, PageServer),
+    (history, companions): (&History, &'static [Companion]),
 ) -> Result<(), DaemonError> {
-    let web = config.web;
     let socket = control_socket(&config.router.run_dir);
     let mut router = Router::start(path, config, host, history.clone()).await?;
     let mut control =
         Control::open(&socket, history.clone()).map_err(DaemonError::during(socket.display().to_string()))?;
-    // Dropped at the end, and the pages with it.
-    let mut services = JoinSet::new();
-    if let Some(web) = web {
-        services.spawn(pages(web, Handle::new(control.sender(), history.clone())));
-    }
+    let handle = Handle::new(control.sender(), history.clone(), router.told_config.subscribe());
+    let _companions =
+        Companions::start(companions, &handle).map_err(DaemonError::during("start what runs beside the router"))?;
     info!(control = %socket.display(), "router is running");
     let outcome = router.run(&mut control, &mut signals).await;
     info!("router is stopping");
@@ -209,6 +208,7 @@ impl<'h> Router<'h> {
             failed: Box::pin(workers.failed()),
             ticks,
             workers,
+            told_config: watch::Sender::new(Arc::new(config.clone())),
             config,
             host,
         };
@@ -431,10 +431,10 @@ impl<'h> Router<'h> {
             Request::Hosts(answer) => self.tell_hosts(now(), answer),
             Request::Explain(query, answer) => drop(answer.send(self.explain(&query))),
             Request::Why(query, answer) => drop(answer.send(self.why(&query).await)),
-            Request::Link(order, peer, answer) => drop(answer.send(self.order_link(&order, peer))),
-            Request::Reserve(order, peer, answer) => drop(answer.send(self.order_reserve(&order, peer).await)),
-            Request::Release(order, peer, answer) => drop(answer.send(self.order_release(&order, peer))),
-            Request::Reload(peer, answer) => drop(answer.send(self.reload(&peer.to_string()).await)),
+            Request::Link(order, actor, answer) => drop(answer.send(self.order_link(&order, &actor))),
+            Request::Reserve(order, actor, answer) => drop(answer.send(self.order_reserve(&order, &actor).await)),
+            Request::Release(order, actor, answer) => drop(answer.send(self.order_release(&order, &actor))),
+            Request::Reload(actor, answer) => drop(answer.send(self.reload(&actor.to_string()).await)),
         }
     }
 

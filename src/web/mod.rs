@@ -41,8 +41,9 @@ const LONGEST_HEAD: usize = 16 * 1024;
 
 /// Serves the pages until it is dropped.
 #[must_use]
-pub fn serve(settings: Web, router: Handle) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+pub fn serve(router: Handle) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
+        let Some(settings) = router.config().borrow().web else { return };
         let pages = pages(router);
         loop {
             let listener = listen(&settings).await;
