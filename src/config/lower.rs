@@ -18,8 +18,17 @@ use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
 const SECTIONS: [&str; 9] = ["router", "lan", "uplink", "health", "limits", "reserve", "rule", "forward", "web"];
-const ROUTER: [&str; 8] =
-    ["state_dir", "run_dir", "workers", "flows", "shortcut", "movable_udp", "default_rules", "isolated"];
+const ROUTER: [&str; 9] = [
+    "state_dir",
+    "run_dir",
+    "workers",
+    "flows",
+    "shortcut",
+    "short_queues",
+    "movable_udp",
+    "default_rules",
+    "isolated",
+];
 const LAN: [&str; 4] = ["interface", "capture", "tun", "leases"];
 const UPLINK: [&str; 17] = [
     "name",
@@ -106,6 +115,7 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
         workers: Workers::Auto,
         flows: DEFAULT_FLOWS,
         shortcut: true,
+        short_queues: true,
         movable_udp: failover::default_movable_ports(),
         default_rules: true,
         isolated: IsolatedLines::default(),
@@ -125,6 +135,9 @@ fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
     }
     if let Some(shortcut) = section.optional("shortcut", switch)? {
         router.shortcut = shortcut;
+    }
+    if let Some(short_queues) = section.optional("short_queues", switch)? {
+        router.short_queues = short_queues;
     }
     if let Some(ports) = section.optional("movable_udp", failover::movable_ports)? {
         router.movable_udp = ports;

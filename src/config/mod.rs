@@ -104,6 +104,8 @@ pub struct Router {
     pub flows: NonZeroU32,
     /// Whether the kernel may carry packets of busy flows in our place.
     pub shortcut: bool,
+    /// Whether long transfers are slowed down on full lines, so that their queues stay short.
+    pub short_queues: bool,
     /// Ports of far ends whose UDP flows go on over another line when theirs is lost.
     pub movable_udp: MovablePorts,
     /// Whether the router has rules of its own behind those of the file, while a line is isolated.

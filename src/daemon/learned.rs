@@ -14,6 +14,9 @@ const LEAST_ROUND_TRIP: u32 = 20;
 /// root of ten thousand percents is kilobits a second, for segments of 1,460 bytes.
 const MATHIS: u64 = 14_249_600;
 
+/// Faster lines, in kilobits a second, empty their queues before anybody notices; their transfers take the shortcut.
+const FASTEST_KEPT: u32 = 200_000;
+
 /// What one line has taught.
 #[derive(Debug, Default)]
 pub(super) struct Learned {
@@ -86,6 +89,15 @@ pub(super) struct Known {
     loss_bound: u32,
 }
 
+/// What is to be done about queues of full lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queues {
+    /// They are kept short.
+    Short,
+    /// They are let be.
+    Any,
+}
+
 /// Where a weight is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weight {
@@ -118,7 +130,7 @@ impl Known {
 
 /// What placement is to know of each of these lines. A line that nobody knows is taken for as good as the best, until it shows
 /// that it is not. Once one line has a weight, weights stand in the place of what lines can do.
-pub(super) fn knowledge(lines: &[Known]) -> Vec<Knowledge> {
+pub(super) fn knowledge(lines: &[Known], queues: Queues) -> Vec<Knowledge> {
     let by_weight = lines.iter().any(|line| line.weight_is == Weight::Given);
     let best = |direction: fn(&Known) -> (u32, Source)| lines.iter().map(|line| direction(line).0).max().unwrap_or(0);
     let best = Rates { download: best(|line| line.download), upload: best(|line| line.upload) };
@@ -131,7 +143,9 @@ pub(super) fn knowledge(lines: &[Known]) -> Vec<Knowledge> {
             Rates { download: download.unwrap_or(best.download), upload: upload.unwrap_or(best.upload) }
         };
         let capacity = Rates { download: download.unwrap_or(0), upload: upload.unwrap_or(0) };
-        Knowledge { capacity, speed, round_trip_ms: line.round_trip_ms, loss_bound: line.loss_bound }
+        let keeps_short = queues == Queues::Short
+            && [capacity.download, capacity.upload].iter().any(|rate| (1..=FASTEST_KEPT).contains(rate));
+        Knowledge { capacity, speed, round_trip_ms: line.round_trip_ms, loss_bound: line.loss_bound, keeps_short }
     };
     lines.iter().map(of).collect()
 }
@@ -156,15 +170,25 @@ mod tests {
     fn line_that_nobody_knows_is_taken_for_as_good_as_the_best() {
         let sources = [(20_000, Source::Given), (5_000, Source::Learned), (1_000, Source::Reached)];
         let lines = sources.map(|download| line(download, Weight::Derived));
-        let known = knowledge(&lines);
+        let known = knowledge(&lines, Queues::Any);
         assert_eq!(known.iter().map(|known| known.speed.download).collect::<Vec<_>>(), [20_000, 5_000, 20_000]);
         assert_eq!(known.iter().map(|known| known.capacity.download).collect::<Vec<_>>(), [20_000, 5_000, 0]);
     }
 
     #[test]
+    fn queues_of_lines_are_kept_short_whose_rate_is_known_and_not_high() {
+        let sources =
+            [(20_000, Source::Given), (5_000, Source::Learned), (1_000, Source::Reached), (1_000_000, Source::Given)];
+        let lines = sources.map(|download| line(download, Weight::Derived));
+        let kept = |queues| knowledge(&lines, queues).iter().map(|known| known.keeps_short).collect::<Vec<_>>();
+        assert_eq!(kept(Queues::Short), [true, true, false, false]);
+        assert_eq!(kept(Queues::Any), [false; 4]);
+    }
+
+    #[test]
     fn one_weight_in_the_file_makes_weights_count() {
         let lines = [line((20_000, Source::Given), Weight::Derived), line((5_000, Source::Learned), Weight::Given)];
-        let known = knowledge(&lines);
+        let known = knowledge(&lines, Queues::Any);
         assert_eq!(known.iter().map(|known| known.speed.download).collect::<Vec<_>>(), [3_000, 3_000]);
         assert_eq!(known[1].capacity.download, 5_000, "whether it is full is another question");
     }

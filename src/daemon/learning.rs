@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::learned::Queues;
 use super::router::Router;
 use super::uplink::UplinkState;
 use super::{learned, places};
@@ -46,8 +47,9 @@ impl Router<'_> {
     /// Tells placement what is known of the lines.
     pub(super) fn publish_knowledge(&self) {
         let lines: Vec<_> = places::configured(&self.uplinks).collect();
+        let queues = if self.config.router.short_queues { Queues::Short } else { Queues::Any };
         let known: Vec<_> = lines.iter().map(|uplink| uplink.known()).collect();
-        for (uplink, knowledge) in lines.iter().zip(learned::knowledge(&known)) {
+        for (uplink, knowledge) in lines.iter().zip(learned::knowledge(&known, queues)) {
             self.workers.load().set_knowledge(uplink.id, knowledge);
         }
     }

@@ -73,8 +73,9 @@ impl Router<'_> {
         let forwards = self.config.forwards != new.forwards;
         let isolation = self.config.router.isolated != new.router.isolated;
         let limits = self.config.limits != new.limits;
+        let queues = self.config.router.short_queues != new.router.short_queues;
         let is_same = plan.is_empty() && self.config.health == new.health && rules.is_empty();
-        if is_same && !leases && !reservations && !forwards && !isolation && !limits {
+        if is_same && !leases && !reservations && !forwards && !isolation && !limits && !queues {
             self.take_config(new);
             return report;
         }
@@ -124,6 +125,9 @@ impl Router<'_> {
         }
         if isolation {
             report.changes.push(format!("[router] isolated = \"{}\"", new.router.isolated.name()));
+        }
+        if queues {
+            report.changes.push(format!("[router] short_queues = {}", new.router.short_queues));
         }
         self.take_config(new);
         self.pass_on_settings();

@@ -26,10 +26,14 @@ impl Worker {
         let Some(shortcuts) = &mut self.shortcuts else { return };
         let record = self.table.record_mut(id);
         if record.has(FLAG_SHORTCUT) {
-            if !is_plain(record) || shortcuts.is_stale(id, context.snapshot.generation) {
+            if !is_plain(record)
+                || self.load.keeps_short(UplinkId(record.body.uplink))
+                || shortcuts.is_stale(id, context.snapshot.generation)
+            {
                 self.leave_shortcut(context.now, id);
             }
-        } else if Shortcuts::is_time_to_offer(record.body.out_packets + record.body.in_packets, packets)
+        } else if !self.load.keeps_short(UplinkId(record.body.uplink))
+            && Shortcuts::is_time_to_offer(record.body.out_packets + record.body.in_packets, packets)
             && shortcuts.offer(context.now, context.snapshot, id, record)
         {
             record.body.flags |= FLAG_SHORTCUT;
@@ -101,6 +105,9 @@ impl Worker {
         };
         for id in flows {
             self.catch_up(id);
+            if self.load.keeps_short(UplinkId(self.table.record(id).body.uplink)) {
+                self.leave_shortcut(now, id);
+            }
             match self.shortcuts.as_mut().map(|shortcuts| shortcuts.visit(now, id)) {
                 Some(Standing::Idle) => self.leave_shortcut(now, id),
                 Some(Standing::Gone) => self.table.record_mut(id).body.flags &= !FLAG_SHORTCUT,
@@ -160,6 +167,7 @@ impl Worker {
             record.body.flags &= !FLAG_TRANSFER;
             let is_settled = record.body.looks >= SETTLED_LOOKS;
             self.load.end_transfer(UplinkId(record.body.uplink), is_settled);
+            self.short_queues.forget(id);
         }
     }
 

@@ -98,6 +98,8 @@ drop_reasons! {
     HandoffFull = "handoff_full",
     /// The daemon's queue was full.
     DaemonFull = "daemon_full",
+    /// It was one of a long transfer's on a full line, whose queue is kept short so: its sender slows down, and sends it again.
+    QueueKeptShort = "queue_kept_short",
     /// The interface would not take it now.
     SendQueueFull = "send_queue_full",
     /// The interface refused it.

@@ -11,6 +11,7 @@ use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Parsed, Ports, Way};
 use super::refusal::write_lan_header;
 use super::repeated;
+use super::short_queue::Care;
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, MARK_ISOLATED, Tick};
@@ -20,7 +21,7 @@ use crate::nat::ports::{DHCP_CLIENT_PORT, PROBE_PORTS};
 use crate::placement::{AddressOwner, DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::ETHERTYPE_ARP;
 use crate::wire::icmp::ErrorKind;
-use crate::wire::{AddressField, MacAddress, PacketBuffer, TcpFlags};
+use crate::wire::{AddressField, MacAddress, PacketBuffer, TcpFlags, ipv4};
 
 impl Worker {
     /// Takes a packet from an uplink to its verdict.
@@ -95,6 +96,13 @@ impl Worker {
             self.refuse_remote(context, (uplink, external), (packet, parsed), kind, out);
             return Verdict::Drop(DropReason::TooBig);
         }
+        let stamps = || flow.stamps(packet);
+        if self.keep_queue_short(context, id, Way::Inbound, stamps) == Care::Slow
+            && !ipv4::mark_congestion(packet.packet_mut())
+        {
+            self.owe(id, parsed.wire_load(packet.vnet.segmentation).0);
+            return Verdict::Drop(DropReason::QueueKeptShort);
+        }
         if let Err(reason) = self.follow_inbound(context, id, &flow, packet) {
             return Verdict::Drop(reason);
         }
@@ -154,6 +162,7 @@ impl Worker {
         let is_heard = flow.segment.is_some_and(|segment| record.body.tcp.is_heard(direction, segment));
         let lifetime = Self::track(record, direction, flow.segment)?;
         let (packets, bytes) = flow.parsed.wire_load(packet.vnet.segmentation);
+        let payload = self.short_queues.excuse(id, payload, packets);
         repeated::count_received(self.counters.uplink(UplinkId(record.body.uplink)), payload, packets);
         if is_heard {
             repeated::count_heard(self.counters.uplink(UplinkId(record.body.uplink)), record);

@@ -29,6 +29,7 @@ mod places;
 mod refusal;
 mod repeated;
 mod session;
+mod short_queue;
 pub mod shortcut;
 mod sites;
 #[cfg(test)]

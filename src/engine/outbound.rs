@@ -10,6 +10,7 @@ use super::parse::{self, Content, Parsed, Ports, Way};
 use super::refusal::write_uplink_header;
 use super::repeated;
 use super::session::{self, Finished};
+use super::short_queue::Care;
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, MARK_ISOLATED, Tick};
@@ -28,6 +29,15 @@ pub(super) struct FlowPacket<'a> {
     pub(super) key: FlowKey,
     pub(super) parsed: &'a Parsed,
     pub(super) segment: Option<&'a TcpSegment>,
+}
+
+impl FlowPacket<'_> {
+    /// Its time stamps, if it is a TCP segment that has some.
+    pub(super) fn stamps(&self, packet: &PacketBuffer) -> Option<tcp::Timestamps> {
+        self.segment?;
+        let transport = packet.packet().get(self.parsed.ip.header_length..)?;
+        tcp::Timestamps::read(transport, self.parsed.transport_header_length)
+    }
 }
 
 impl Worker {
@@ -91,6 +101,13 @@ impl Worker {
             self.refuse_host(context, lan, (packet, parsed), kind, out);
             return Verdict::Drop(DropReason::TooBig);
         }
+        let stamps = || flow.stamps(packet);
+        if self.keep_queue_short(context, id, Way::Outbound, stamps) == Care::Slow
+            && !ipv4::mark_congestion(packet.packet_mut())
+        {
+            self.owe(id, parsed.wire_load(packet.vnet.segmentation).0);
+            return Verdict::Drop(DropReason::QueueKeptShort);
+        }
         if let Err(reason) = self.follow_outbound(context, id, lan, &flow, packet) {
             self.explain_refusal(context, lan, reason, (packet, parsed), out);
             return Verdict::Drop(reason);
@@ -129,6 +146,7 @@ impl Worker {
         let payload = repeated::payload(record, direction, flow.segment);
         let lifetime = Self::track(record, direction, flow.segment)?;
         let (packets, bytes) = flow.parsed.wire_load(packet.vnet.segmentation);
+        let payload = self.short_queues.excuse(id, payload, packets);
         repeated::count_sent(self.counters.uplink(UplinkId(record.body.uplink)), record, payload, packets);
         let body = &mut record.body;
         body.expires = Tick::after(context.now + lifetime);

@@ -15,6 +15,7 @@ use super::outbox::{Egress, Handoff, Ingress, Journey, Outbox};
 use super::pace::Pace;
 use super::parse::{self, Content, Ports, Way};
 use super::session::{self, Opened};
+use super::short_queue::ShortQueues;
 use super::shortcut::Shortcuts;
 use super::transfers::Transfers;
 use crate::flow::direction::Direction;
@@ -110,6 +111,7 @@ pub struct Worker {
     pub(super) pace: Pace,
     pub(super) decisions: Decisions,
     pub(super) moves: Moves,
+    pub(super) short_queues: ShortQueues,
     fragments: FragmentCache,
     next_sweep: Timestamp,
 }
@@ -194,6 +196,7 @@ impl Worker {
             pace: Pace::default(),
             decisions: Decisions::default(),
             moves: Moves::default(),
+            short_queues: ShortQueues::default(),
             fragments: FragmentCache::new(),
             next_sweep: Timestamp::default(),
         }

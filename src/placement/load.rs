@@ -4,7 +4,7 @@
 //! daemon has learned something; never by a packet. It is no part of the snapshot, for a changed snapshot ends the shortcut of
 //! busy flows, and none of this concerns flows that have their line.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crossbeam::utils::CachePadded;
 
@@ -33,6 +33,8 @@ pub struct Knowledge {
     pub round_trip_ms: u32,
     /// What one connection cannot exceed for the packets that are lost, in kilobits a second; 0: nothing to speak of is lost.
     pub loss_bound: u32,
+    /// Whether its queue is to be kept short while it is full.
+    pub keeps_short: bool,
 }
 
 /// Both directions of something that is counted.
@@ -76,6 +78,7 @@ struct UplinkLoad {
     speed: Both,
     round_trip_ms: AtomicU32,
     loss_bound: AtomicU32,
+    keeps_short: AtomicBool,
 }
 
 impl Default for Load {
@@ -128,7 +131,15 @@ impl Load {
             speed: of.speed.rates(),
             round_trip_ms: of.round_trip_ms.load(Ordering::Relaxed),
             loss_bound: of.loss_bound.load(Ordering::Relaxed),
+            keeps_short: of.keeps_short.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether the queue of an uplink is to be kept short while it is full.
+    #[must_use]
+    #[inline]
+    pub fn keeps_short(&self, uplink: UplinkId) -> bool {
+        self.of(uplink).keeps_short.load(Ordering::Relaxed)
     }
 
     /// Publishes what is known of an uplink.
@@ -138,6 +149,7 @@ impl Load {
         of.speed.set(knowledge.speed);
         of.round_trip_ms.store(knowledge.round_trip_ms, Ordering::Relaxed);
         of.loss_bound.store(knowledge.loss_bound, Ordering::Relaxed);
+        of.keeps_short.store(knowledge.keeps_short, Ordering::Relaxed);
     }
 
     /// Counts a new flow.

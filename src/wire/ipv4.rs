@@ -9,6 +9,9 @@ pub const HEADER_LENGTH: usize = 20;
 /// Smallest MTU that a link may have (RFC 791).
 pub const SMALLEST_MTU: u16 = 68;
 
+/// The two bits of ECN: none, one or the other if the sender can be told, both: congestion.
+const CONGESTION: u16 = 0b11;
+
 const OPTION_END: u8 = 0;
 const OPTION_NO_OPERATION: u8 = 1;
 const OPTION_LOOSE_SOURCE_ROUTE: u8 = 131;
@@ -133,6 +136,23 @@ impl Ipv4 {
     pub fn payload_length(&self) -> usize {
         self.total_length - self.header_length
     }
+}
+
+/// Tells the receiver of a packet that there is congestion, if its sender wants to hear of it so (RFC 3168 section 5): says
+/// whether it does. `packet` starts with a header that was parsed.
+pub fn mark_congestion(packet: &mut [u8]) -> bool {
+    let Some(header) = packet.first_chunk_mut::<HEADER_LENGTH>() else { return false };
+    let before = u16::from_be_bytes([header[0], header[1]]);
+    if before & CONGESTION == 0 {
+        return false;
+    }
+    let after = before | CONGESTION;
+    header[1] |= CONGESTION as u8;
+    let mut delta = Delta::new();
+    delta.replace_word(before, after);
+    let mended = delta.apply_complete(u16::from_be_bytes([header[10], header[11]]));
+    header[10..12].copy_from_slice(&mended.to_be_bytes());
+    true
 }
 
 fn is_source_routed(mut options: &[u8]) -> bool {

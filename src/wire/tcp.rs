@@ -13,6 +13,7 @@ const OPTION_NO_OPERATION: u8 = 1;
 const OPTION_MAXIMUM_SEGMENT_SIZE: u8 = 2;
 const OPTION_WINDOW_SCALE: u8 = 3;
 const OPTION_SACK: u8 = 5;
+const OPTION_TIMESTAMPS: u8 = 8;
 /// NOP NOP TIMESTAMP(10): the options of nearly every segment, which tell tracking nothing.
 const USUAL_OPTIONS: [u8; 4] = [1, 1, 8, 10];
 
@@ -160,6 +161,29 @@ fn read_options(options: &[u8]) -> (Option<u8>, Option<u32>) {
     (window_scale, sack_highest)
 }
 
+/// The time stamps of a segment (RFC 7323 section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamps {
+    /// Its sender's clock.
+    pub value: u32,
+    /// What the other side's clock said in the last segment that its sender has seen.
+    pub echo: u32,
+}
+
+impl Timestamps {
+    /// Those among the options of a header that was parsed, at the start of `transport`.
+    #[must_use]
+    pub fn read(transport: &[u8], header_length: usize) -> Option<Self> {
+        let mut found = None;
+        for_each_option(transport.get(HEADER_LENGTH..header_length)?, |kind, value, _| {
+            if let (OPTION_TIMESTAMPS, &[a, b, c, d, e, f, g, h]) = (kind, value) {
+                found = Some(Self { value: u32::from_be_bytes([a, b, c, d]), echo: u32::from_be_bytes([e, f, g, h]) });
+            }
+        });
+        found
+    }
+}
+
 /// Calls `each` with kind, value and the value's offset of every well-formed option, up to the first broken one.
 fn for_each_option(options: &[u8], mut each: impl FnMut(u8, &[u8], usize)) {
     let mut at = 0;
@@ -213,6 +237,19 @@ mod tests {
         let sum = checksum::of(&bytes);
         bytes[16..18].copy_from_slice(&sum.to_be_bytes());
         bytes
+    }
+
+    #[test]
+    fn time_stamps_are_found_wherever_they_stand() {
+        let read = |options: &[u8]| {
+            let segment = syn(options);
+            Timestamps::read(&segment, segment.len())
+        };
+        let stamps = Some(Timestamps { value: 0x0102_0304, echo: 0x0506_0708 });
+        assert_eq!(read(&[1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8]), stamps);
+        assert_eq!(read(&[2, 4, 5, 180, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0]), stamps);
+        assert_eq!((read(&[]), read(&[8, 10, 1, 2]), read(&[8, 4, 1, 2])), (None, None, None), "cut or too short");
+        assert_eq!(Timestamps::read(&[0; 20], 60), None, "the header ends before its length");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod repeated;
 mod reserve;
 mod restart;
 mod session;
+mod short_queues;
 mod shortcut;
 mod sites;
 mod transfers;
