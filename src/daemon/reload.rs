@@ -73,6 +73,10 @@ impl Router<'_> {
         let forwards = self.config.forwards != new.forwards;
         let isolation = self.config.router.isolated != new.router.isolated;
         let limits = self.config.limits != new.limits;
+        if self.config.metrics != new.metrics {
+            let place = new.metrics.map_or("none".to_owned(), |metrics| metrics.listen.to_string());
+            report.changes.push(format!("[metrics] listen = {place}"));
+        }
         let is_same = plan.is_empty() && self.config.health == new.health && rules.is_empty();
         if is_same && !leases && !reservations && !forwards && !isolation && !limits {
             self.take_config(new);
