@@ -626,6 +626,12 @@ fn mistakes_in_reservations_rules_and_pages_are_named() {
     refused("[[rule]]\nname = \"r\"\nexcept_destination = [\"x\"]\nclass = \"bulk\"", 3, &["`except_destination`"]);
     refused("[web]\nlisten = \"8080\"", 2, &["`listen`", "\"192.168.10.1:8080\""]);
     refused("[web]\nport = 8080", 2, &["`port`", "`listen`"]);
+    for listen in ["9464", "0.0.0.0:9464", "[::]:9464", "224.0.0.1:9464", "192.168.10.1:0", "router:9464"] {
+        refused(&format!("[metrics]\nlisten = \"{listen}\""), 2, &["`listen`", "\"192.168.10.1:9464\""]);
+    }
+    refused("[metrics]", 1, &["[metrics] has no `listen`"]);
+    let both = "[web]\nlisten = \"192.168.10.1:80\"\n[metrics]\nlisten = \"192.168.10.1:80\"";
+    refused(both, 4, &["`listen`", "where the pages are served"]);
 }
 
 /// Lines: 2 uplink, 3 protocol, 4 port, 5 to.

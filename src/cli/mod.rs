@@ -36,7 +36,7 @@ use crate::daemon::report::{
 use crate::daemon::{self, DaemonError, LogFormat};
 use crate::demo::{self, DemoError};
 use crate::host::HostError;
-use crate::web;
+use crate::{trends, web};
 
 /// Something failed while it ran.
 const EXIT_FAILED: u8 = 1;
@@ -446,7 +446,7 @@ fn run(command: Command) -> Result<(), CommandError> {
 
 fn run_router(config: &Path, log_format: LogFormat) -> Result<(), CommandError> {
     daemon::start_log(log_format);
-    daemon::run(config, &[web::serve]).map_err(|error| match log_format {
+    daemon::run(config, &[trends::serve, trends::serve_metrics, web::serve]).map_err(|error| match log_format {
         LogFormat::Text => error.into(),
         LogFormat::Json => {
             // Whoever reads the log expects nothing but JSON.

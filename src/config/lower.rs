@@ -12,12 +12,13 @@ use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
     Capture, Config, DEFAULT_RUN_DIR, IsolatedLines, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind,
-    Warning, Workers, advice, failover, forward, health, interface, limits, pppoe, reserve, rule, web,
+    Warning, Workers, advice, failover, forward, health, interface, limits, metrics, pppoe, reserve, rule, web,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
-const SECTIONS: [&str; 9] = ["router", "lan", "uplink", "health", "limits", "reserve", "rule", "forward", "web"];
+const SECTIONS: [&str; 10] =
+    ["router", "lan", "uplink", "health", "limits", "reserve", "rule", "forward", "web", "metrics"];
 const ROUTER: [&str; 9] = [
     "state_dir",
     "run_dir",
@@ -93,6 +94,15 @@ pub(super) fn lower(
         }
     }
     let web = file.section("web", "[web]", &web::KEYS)?.as_ref().map(web::web).transpose()?;
+    let metrics = file.section("metrics", "[metrics]", &metrics::KEYS)?.as_ref().map(metrics::metrics).transpose()?;
+    if let (Some(web), Some(metrics)) = (&web, &metrics)
+        && web.listen == metrics.listen
+    {
+        let span =
+            file.section("metrics", "[metrics]", &metrics::KEYS)?.map_or(0..0, |section| section.place("listen"));
+        let wrong = format!("{} is where the pages are served", metrics.listen);
+        return Err(Mistake::new(span, wrong, "another port, as in \"192.168.10.1:9464\"").of_key("listen"));
+    }
     warnings.sort_by_key(|warning| warning.line);
     let lines = |sections: &[Section<'_, '_>]| -> Vec<usize> {
         sections.iter().map(|section| line_at(text, section.span.start)).collect()
@@ -105,7 +115,7 @@ pub(super) fn lower(
         rule_lines.iter().zip(&rules),
         reservation_lines.iter().zip(&reservations),
     );
-    Ok(Config { router, lan, uplinks, health, limits, reservations, rules, forwards, web, warnings, advice })
+    Ok(Config { router, lan, uplinks, health, limits, reservations, rules, forwards, web, metrics, warnings, advice })
 }
 
 fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {

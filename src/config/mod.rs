@@ -18,6 +18,7 @@ mod host;
 mod interface;
 mod limits;
 mod lower;
+mod metrics;
 mod password;
 mod pppoe;
 mod reserve;
@@ -42,6 +43,7 @@ pub use error::ConfigError;
 pub use forward::{Forward, ForwardTarget, ForwardedLines};
 pub use host::{HostIdentity, HostIdentityError, HostName};
 pub use interface::{DevicePath, UplinkInterface};
+pub use metrics::Metrics;
 pub use password::PasswordError;
 pub use reserve::{Hours, Reservation, TimeOfDay};
 pub use rule::{Rule, RuleAction};
@@ -76,6 +78,8 @@ pub struct Config {
     pub forwards: Vec<Forward>,
     /// `[web]`: where the pages are served, if they are.
     pub web: Option<Web>,
+    /// `[metrics]`: where Prometheus finds the numbers, if it does.
+    pub metrics: Option<Metrics>,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<Warning>,
     /// What the file asks for and cannot have the effect that its owner expects.

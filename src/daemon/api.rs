@@ -1,23 +1,34 @@
 //! What can be asked and ordered, as HTTP and JSON: the same on the control socket and behind the page's sign-in. Questions go
 //! to the loop as events. Who asks is known before a request comes here: an [`Actor`] is attached to it.
+//!
+//! One list (`paths!`) makes the routes and the document that describes them (OpenAPI, `GET /v1/openapi.json`), so neither has
+//! a path that the other has not. Other parts of the program add theirs ([`Additions`]).
+
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Extension, Query, State};
+use axum::extract::{Extension, FromRef, MatchedPath, Query, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
 use tokio::sync::{mpsc, oneshot, watch};
+use utoipa::OpenApi;
 
 use super::actor::Actor;
+use super::additions::Additions;
 use super::history::{History, Start};
 use super::rehearsal::{ExplainQuery, ExplainReport};
 use super::report::{
     EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, HostsReport, LinkOrder, LinkReport, Problem,
     ReleaseOrder, ReleaseReport, ReloadReport, ReserveOrder, ReserveReport, StatusReport, WhyQuery,
 };
+use crate::engine::HostAccount;
 
 /// Events that are told when nobody says since which.
 const NEWEST_EVENTS: usize = 100;
@@ -33,6 +44,8 @@ pub(super) enum Request {
     Flows(FlowsQuery, oneshot::Sender<Result<FlowsReport, String>>),
     /// Who has how much, and how fast?
     Hosts(oneshot::Sender<HostsReport>),
+    /// What has each host's account come to?
+    Accounts(oneshot::Sender<Vec<HostAccount>>),
     /// What would become of a connection? The error says what is wrong with the question.
     Explain(ExplainQuery, oneshot::Sender<Result<ExplainReport, String>>),
     /// Why have these flows their uplinks? The error says what is wrong with the question.
@@ -47,34 +60,145 @@ pub(super) enum Request {
     Reload(Actor, oneshot::Sender<Result<ReloadReport, String>>),
 }
 
-/// All paths. Requests must have an [`Actor`] attached.
-pub(super) fn routes(requests: mpsc::Sender<Request>, history: History) -> Router {
-    let events = Router::new().route("/v1/events", get(events)).with_state(history);
-    Router::new()
-        .merge(events)
-        .route("/v1/status", get(status))
-        .route("/v1/flows", get(flows))
-        .route("/v1/explain", get(explain))
-        .route("/v1/hosts", get(hosts))
-        .route("/v1/why", get(why))
-        .route("/v1/link", post(link))
-        .route("/v1/reserve", post(reserve))
-        .route("/v1/release", post(release))
-        .route("/v1/reload", post(reload))
-        .fallback(async || {
-            let paths = "no such path; there are /v1/status, /v1/flows, /v1/why, /v1/hosts, /v1/explain, /v1/events, \
-                         /v1/link, /v1/reserve, /v1/release and /v1/reload";
-            refused(StatusCode::NOT_FOUND, paths)
-        })
-        .method_not_allowed_fallback(async || {
-            refused(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "GET asks, POST orders: /v1/link, /v1/reserve, /v1/release and /v1/reload are POST, all others GET",
-            )
-        })
-        .with_state(requests)
+/// What answers need. Clones are the same.
+#[derive(Clone, Debug)]
+pub(super) struct Api {
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) history: History,
+    pub(super) additions: Additions,
 }
 
+/// The API as it is served in one place.
+#[derive(Clone)]
+struct Asked {
+    api: Api,
+    /// Describes paths that are served beside it there.
+    beside: Arc<utoipa::openapi::OpenApi>,
+}
+
+impl FromRef<Asked> for mpsc::Sender<Request> {
+    fn from_ref(asked: &Asked) -> Self {
+        asked.api.requests.clone()
+    }
+}
+
+impl FromRef<Asked> for History {
+    fn from_ref(asked: &Asked) -> Self {
+        asked.api.history.clone()
+    }
+}
+
+/// Routes and document of the same paths: path, method, and the function that answers.
+macro_rules! paths {
+    ($($path:literal $method:ident $handler:ident,)+) => {
+        #[derive(OpenApi)]
+        #[openapi(
+            info(
+                title = "Potato",
+                description = "All that can be asked of the router, and ordered. What is not done as asked is \
+                               application/problem+json (RFC 9457).",
+                license(name = "MIT OR Apache-2.0"),
+            ),
+            paths($($handler),+),
+            components(schemas(EventReport)),
+        )]
+        struct Document;
+
+        fn own_routes() -> Router<Asked> {
+            Router::new()$(.route($path, $method($handler)))+
+        }
+
+        #[cfg(test)]
+        const OWN_PATHS: &[(&str, &str)] = &[$(($path, stringify!($method))),+];
+    };
+}
+
+paths! {
+    "/v1/status" get status,
+    "/v1/flows" get flows,
+    "/v1/why" get why,
+    "/v1/hosts" get hosts,
+    "/v1/explain" get explain,
+    "/v1/events" get events,
+    "/v1/link" post link,
+    "/v1/reserve" post reserve,
+    "/v1/release" post release,
+    "/v1/reload" post reload,
+    "/v1/openapi.json" get document,
+}
+
+impl Api {
+    /// All paths. Requests must have an [`Actor`] attached. `beside` describes what is served beside them in the same place.
+    pub(super) fn routes(&self, beside: utoipa::openapi::OpenApi) -> Router {
+        let asked = Asked { api: self.clone(), beside: Arc::new(beside) };
+        own_routes()
+            .method_not_allowed_fallback(wrong_method)
+            .route_layer(from_fn_with_state(self.additions.clone(), count))
+            .fallback(ask_additions)
+            .with_state(asked)
+    }
+
+    /// Who has how much, and how fast; `None`: the router is stopping.
+    pub(super) async fn hosts(&self) -> Option<HostsReport> {
+        let mut report = ask(&self.requests, Request::Hosts).await?;
+        for host in &mut report.hosts {
+            host.today = host.address.and_then(|address| self.additions.today_of(address));
+        }
+        Some(report)
+    }
+}
+
+/// Counts what is answered.
+async fn count(State(additions): State<Additions>, request: axum::extract::Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    additions.count_answer(path.as_ref().map_or("unknown", MatchedPath::as_str), response.status().as_u16());
+    response
+}
+
+async fn wrong_method() -> Response {
+    let right = "GET asks, POST orders; GET /v1/openapi.json says which is which";
+    refused(StatusCode::METHOD_NOT_ALLOWED, right)
+}
+
+/// Whatever is not ours may be of another part of the program.
+async fn ask_additions(State(asked): State<Asked>, request: axum::extract::Request) -> Response {
+    let additions = asked.api.additions.clone();
+    let no_such_path = async move || {
+        let paths: Vec<_> = asked.described().paths.paths.into_keys().collect();
+        refused(StatusCode::NOT_FOUND, &format!("no such path; there are {}", paths.join(", ")))
+    };
+    let routes = additions.routes().fallback(no_such_path).method_not_allowed_fallback(wrong_method);
+    let routes = routes.layer(from_fn_with_state(additions, count));
+    let Ok(response) = TowerToHyperService::new(routes).call(request).await;
+    response
+}
+
+impl Asked {
+    fn described(&self) -> utoipa::openapi::OpenApi {
+        Document::openapi().merge_from(self.api.additions.document()).merge_from((*self.beside).clone())
+    }
+}
+
+/// This document: what can be asked and ordered, as OpenAPI 3.1 has it
+#[utoipa::path(
+    get,
+    path = "/v1/openapi.json",
+    responses((status = 200, description = "The document", content_type = "application/json"))
+)]
+async fn document(State(asked): State<Asked>) -> Response {
+    Json(asked.described()).into_response()
+}
+
+/// How the router and its lines are
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    responses(
+        (status = 200, description = "The answer", body = StatusReport),
+        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+    )
+)]
 async fn status(State(requests): State<mpsc::Sender<Request>>) -> Response {
     match ask(&requests, Request::Status).await {
         Some(report) => Json(report).into_response(),
@@ -82,6 +206,17 @@ async fn status(State(requests): State<mpsc::Sender<Request>>) -> Response {
     }
 }
 
+/// Flows that match
+#[utoipa::path(
+    get,
+    path = "/v1/flows",
+    params(FlowsQuery),
+    responses(
+        (status = 200, description = "The answer", body = FlowsReport),
+        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+    )
+)]
 async fn flows(
     State(requests): State<mpsc::Sender<Request>>,
     query: Result<Query<FlowsQuery>, QueryRejection>,
@@ -97,6 +232,17 @@ async fn flows(
     }
 }
 
+/// Flows, with why they have their uplinks
+#[utoipa::path(
+    get,
+    path = "/v1/why",
+    params(WhyQuery),
+    responses(
+        (status = 200, description = "The answer", body = FlowsReport),
+        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+    )
+)]
 async fn why(
     State(requests): State<mpsc::Sender<Request>>,
     query: Result<Query<WhyQuery>, QueryRejection>,
@@ -112,13 +258,33 @@ async fn why(
     }
 }
 
-async fn hosts(State(requests): State<mpsc::Sender<Request>>) -> Response {
-    match ask(&requests, Request::Hosts).await {
+/// Who has how much, and how fast; takes up to a second
+#[utoipa::path(
+    get,
+    path = "/v1/hosts",
+    responses(
+        (status = 200, description = "The answer", body = HostsReport),
+        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+    )
+)]
+async fn hosts(State(asked): State<Asked>) -> Response {
+    match asked.api.hosts().await {
         Some(report) => Json(report).into_response(),
         None => stopping(),
     }
 }
 
+/// What would become of a connection; sends nothing
+#[utoipa::path(
+    get,
+    path = "/v1/explain",
+    params(ExplainQuery),
+    responses(
+        (status = 200, description = "The answer", body = ExplainReport),
+        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+    )
+)]
 async fn explain(
     State(requests): State<mpsc::Sender<Request>>,
     query: Result<Query<ExplainQuery>, QueryRejection>,
@@ -134,6 +300,17 @@ async fn explain(
     }
 }
 
+/// Takes an uplink down by hand, or puts it back
+#[utoipa::path(
+    post,
+    path = "/v1/link",
+    request_body = LinkOrder,
+    responses(
+        (status = 200, description = "What has become of it", body = LinkReport),
+        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+    )
+)]
 async fn link(
     State(requests): State<mpsc::Sender<Request>>,
     Extension(actor): Extension<Actor>,
@@ -150,6 +327,17 @@ async fn link(
     }
 }
 
+/// Reserves a line for hosts
+#[utoipa::path(
+    post,
+    path = "/v1/reserve",
+    request_body = ReserveOrder,
+    responses(
+        (status = 200, description = "What has become of it", body = ReserveReport),
+        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+    )
+)]
 async fn reserve(
     State(requests): State<mpsc::Sender<Request>>,
     Extension(actor): Extension<Actor>,
@@ -166,6 +354,17 @@ async fn reserve(
     }
 }
 
+/// Ends what was ordered by /v1/reserve
+#[utoipa::path(
+    post,
+    path = "/v1/release",
+    request_body = ReleaseOrder,
+    responses(
+        (status = 200, description = "What has become of it", body = ReleaseReport),
+        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+    )
+)]
 async fn release(
     State(requests): State<mpsc::Sender<Request>>,
     Extension(actor): Extension<Actor>,
@@ -182,6 +381,16 @@ async fn release(
     }
 }
 
+/// Reads the configuration file again and applies it
+#[utoipa::path(
+    post,
+    path = "/v1/reload",
+    responses(
+        (status = 200, description = "What has changed", body = ReloadReport),
+        (status = 422, description = "The file is wrong, and nothing has changed", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+    )
+)]
 async fn reload(State(requests): State<mpsc::Sender<Request>>, Extension(actor): Extension<Actor>) -> Response {
     match ask(&requests, |answer| Request::Reload(actor, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
@@ -191,6 +400,17 @@ async fn reload(State(requests): State<mpsc::Sender<Request>>, Extension(actor):
     }
 }
 
+/// What has happened; with follow, one event a line as it happens (application/x-ndjson)
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    params(EventsQuery),
+    responses(
+        (status = 200, description = "The answer", body = EventsReport),
+        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+    )
+)]
 async fn events(State(history): State<History>, query: Result<Query<EventsQuery>, QueryRejection>) -> Response {
     let query = match query {
         Ok(Query(query)) => query,
@@ -265,8 +485,12 @@ fn stopping() -> Response {
 }
 
 /// A problem as RFC 9457 has it.
-pub(super) fn refused(status: StatusCode, detail: &str) -> Response {
+#[must_use]
+pub fn refused(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or_default().to_owned();
     let problem = Problem { title, status: status.as_u16(), detail: detail.to_owned(), ..Problem::default() };
     (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
 }
+
+#[cfg(test)]
+mod tests;

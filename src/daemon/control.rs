@@ -13,9 +13,11 @@ use axum::serve::IncomingStream;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use utoipa::openapi::OpenApi;
 
 use super::actor::Actor;
-use super::api::{self, Request};
+use super::additions::Additions;
+use super::api::{Api, Request};
 use super::history::History;
 
 /// Questions that may wait for the loop; whoever asks more waits too.
@@ -46,7 +48,7 @@ pub(super) struct Control {
     path: PathBuf,
     server: JoinHandle<()>,
     requests: mpsc::Receiver<Request>,
-    sender: mpsc::Sender<Request>,
+    api: Api,
 }
 
 impl Control {
@@ -63,19 +65,20 @@ impl Control {
         fs::set_permissions(&new, Permissions::from_mode(0o660))?;
         fs::rename(&new, path)?;
         let (sender, requests) = mpsc::channel(WAITING_REQUESTS);
-        let routes = api::routes(sender.clone(), history).layer(middleware::from_fn(attach_actor));
+        let api = Api { requests: sender, history, additions: Additions::default() };
+        let routes = api.routes(OpenApi::default()).layer(middleware::from_fn(attach_actor));
         let service = routes.into_make_service_with_connect_info::<Actor>();
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, service).await {
                 tracing::error!(%error, "control socket failed");
             }
         });
-        Ok(Self { path: path.to_owned(), server, requests, sender })
+        Ok(Self { path: path.to_owned(), server, requests, api })
     }
 
     /// A way to ask the same questions from within.
-    pub(super) fn sender(&self) -> mpsc::Sender<Request> {
-        self.sender.clone()
+    pub(super) fn api(&self) -> Api {
+        self.api.clone()
     }
 
     /// The next question. Dropping the future loses none.
@@ -136,6 +139,7 @@ mod tests {
                     drop(answer.send(Err("no such uplink".to_owned())));
                 }
                 Request::Hosts(answer) => drop(answer.send(HostsReport::default())),
+                Request::Accounts(answer) => drop(answer.send(Vec::new())),
                 Request::Explain(query, answer) => {
                     let opening = query.opening().map(|opening| opening.key.tuple().to_string());
                     drop(answer.send(opening.map(|to| ExplainReport { to, ..ExplainReport::default() })));

@@ -30,6 +30,7 @@ pub(super) fn report(health: &Health, now: Timestamp) -> HealthReport {
         last_round_trip_ms: status.last.map(milliseconds),
         round_trip_ms: status.round_trip.map(span),
         jitter_ms: status.jitter.map(span),
+        round_trips: status.round_trips,
     }
 }
 

@@ -116,6 +116,7 @@ impl View<'_> {
             flows: lines.iter().map(|line| line.flows).sum(),
             out: sum(lines.iter().map(|line| line.out)),
             back: sum(lines.iter().map(|line| line.back)),
+            today: None,
             refused: refused.map(|(limit, count)| (limit.drop_reason().name().to_owned(), count)).collect(),
             lines,
         }

@@ -10,10 +10,12 @@
 
 mod accounts;
 mod actor;
+mod additions;
 mod admin_file;
 mod adopted;
 mod api;
 mod control;
+mod database;
 mod departure;
 mod endings;
 mod engine;
@@ -73,7 +75,10 @@ use crate::host::{Host, HostError};
 use crate::io::WorkerFailure;
 
 pub use actor::Actor;
+pub use api::refused;
+pub use database::{Database, DatabaseError};
 pub use handle::{Companion, Handle};
+pub use history::rfc3339;
 pub use log::{LogFormat, start_log};
 pub use privilege::PrivilegeError;
 pub use thousands::thousands;

@@ -3,13 +3,15 @@
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::flow::{EndpointV4, FlowKey, Protocol};
 use crate::placement::Opening;
 use crate::wire::dscp;
 
 /// The query of `GET /v1/explain`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuery {
     /// The host: `192.168.10.20`, or `192.168.10.20:5060` where its port matters.
@@ -22,7 +24,7 @@ pub struct ExplainQuery {
 }
 
 /// What would become of a connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExplainReport {
     /// The host, with its port if one was given.
     pub from: String,
@@ -49,7 +51,7 @@ pub struct ExplainReport {
 }
 
 /// A line that a connection may have.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExplainedLine {
     /// Its name.
     pub uplink: String,

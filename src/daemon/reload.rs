@@ -74,6 +74,10 @@ impl Router<'_> {
         let isolation = self.config.router.isolated != new.router.isolated;
         let limits = self.config.limits != new.limits;
         let queues = self.config.router.short_queues != new.router.short_queues;
+        if self.config.metrics != new.metrics {
+            let place = new.metrics.map_or("none".to_owned(), |metrics| metrics.listen.to_string());
+            report.changes.push(format!("[metrics] listen = {place}"));
+        }
         let is_same = plan.is_empty() && self.config.health == new.health && rules.is_empty();
         if is_same && !leases && !reservations && !forwards && !isolation && !limits && !queues {
             self.take_config(new);

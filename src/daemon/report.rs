@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::link::health::RoundTrips;
 
 /// `GET /v1/status`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StatusReport {
     /// The program's version.
     pub version: String,
@@ -30,7 +33,7 @@ pub struct StatusReport {
 }
 
 /// One LAN interface.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LanReport {
     /// Its name.
     pub interface: String,
@@ -39,11 +42,12 @@ pub struct LanReport {
     /// `up`, `down` or `missing`.
     pub state: String,
     /// The router's address there.
+    #[schema(value_type = Option<String>)]
     pub address: Option<Ipv4Addr>,
 }
 
 /// One uplink.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UplinkReport {
     /// Its name.
     pub name: String,
@@ -114,7 +118,7 @@ pub struct UplinkReport {
 }
 
 /// Flows of one class on a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClassReport {
     /// Those that live now.
     pub flows: u64,
@@ -125,7 +129,7 @@ pub struct ClassReport {
 }
 
 /// What a line can carry.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CapacityReport {
     /// From the internet.
     pub download: RateReport,
@@ -136,7 +140,7 @@ pub struct CapacityReport {
 }
 
 /// What a direction of a line can carry.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RateReport {
     /// So much.
     pub bits_per_second: u64,
@@ -146,7 +150,7 @@ pub struct RateReport {
 }
 
 /// How a line answers the router's own questions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HealthReport {
     /// Rounds of questions since the start.
     pub rounds: u64,
@@ -172,10 +176,13 @@ pub struct HealthReport {
     pub round_trip_ms: Option<SpanReport>,
     /// How much two of them in a row differed.
     pub jitter_ms: Option<SpanReport>,
+    /// All round trips since the start, on a full line, too; for those who ask from within.
+    #[serde(skip)]
+    pub round_trips: RoundTrips,
 }
 
 /// A span of time, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SpanReport {
     /// Its median.
     pub median: u64,
@@ -184,7 +191,7 @@ pub struct SpanReport {
 }
 
 /// Who is asked whether a line works.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TargetReport {
     /// Whom, and what, as in the configuration.
     pub target: String,
@@ -198,20 +205,22 @@ pub struct TargetReport {
 }
 
 /// What a DHCP server gave beside the addresses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LeaseReport {
     /// The server.
+    #[schema(value_type = String)]
     pub server: Ipv4Addr,
     /// How long the address is still ours; nothing: for ever.
     pub expires_in_seconds: Option<u64>,
     /// Who resolves names.
+    #[schema(value_type = Vec<String>)]
     pub name_servers: Vec<Ipv4Addr>,
     /// Longest packet of the line, if the server says.
     pub mtu: Option<u16>,
 }
 
 /// A PPPoE session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SessionReport {
     /// Its number.
     pub id: u16,
@@ -220,13 +229,14 @@ pub struct SessionReport {
     /// The concentrator's Ethernet address.
     pub concentrator_mac: String,
     /// Who resolves names.
+    #[schema(value_type = Vec<String>)]
     pub name_servers: Vec<Ipv4Addr>,
     /// Longest packet of the line.
     pub mtu: u16,
 }
 
 /// Packets and bytes since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TrafficReport {
     /// Packets, as the wire carries them.
     pub packets: u64,
@@ -237,7 +247,7 @@ pub struct TrafficReport {
 }
 
 /// All workers together.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EngineReport {
     /// Flows alive now.
     pub flows: u64,
@@ -256,10 +266,38 @@ pub struct EngineReport {
     pub mean_batch: f64,
     /// Packets from the LAN dropped before they had an uplink, by reason; only reasons that occurred.
     pub drops: BTreeMap<String, u64>,
+    /// Hosts that have an account of their own.
+    #[serde(default)]
+    pub hosts: u64,
+    /// External ports that hosts have now, those that rest after their last flow among them.
+    #[serde(default)]
+    pub mappings: u64,
+    /// The workers one by one.
+    #[serde(default)]
+    pub per_worker: Vec<WorkerReport>,
+}
+
+/// One worker, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WorkerReport {
+    /// Flows that it has now.
+    pub flows: u64,
+    /// Flows that it has made.
+    pub flows_created: u64,
+    /// Those of its flows that the kernel carries.
+    pub shortcut_flows: u64,
+    /// Packets that it has received.
+    pub received: u64,
+    /// Batches that they came in.
+    pub batches: u64,
+    /// Packets that it gave to another worker.
+    pub handed_over: u64,
+    /// Processor time that it has used.
+    pub processor_seconds: f64,
 }
 
 /// `GET /v1/flows` and `GET /v1/why`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FlowsReport {
     /// The flows found.
     pub flows: Vec<FlowReport>,
@@ -268,7 +306,7 @@ pub struct FlowsReport {
 }
 
 /// One flow.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FlowReport {
     /// `tcp`, `udp` or `icmp`.
     pub protocol: String,
@@ -314,7 +352,7 @@ pub struct FlowReport {
 }
 
 /// An uplink that a flow could have had, as things were then.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CandidateReport {
     /// Its name.
     pub uplink: String,
@@ -333,7 +371,7 @@ pub struct CandidateReport {
 }
 
 /// Packets and bytes of a flow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FlowTraffic {
     /// Packets.
     pub packets: u64,
@@ -342,7 +380,7 @@ pub struct FlowTraffic {
 }
 
 /// `GET /v1/hosts`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostsReport {
     /// Every host that has an account, in the order of their numbers: those that were seen first have lower ones.
     pub hosts: Vec<HostReport>,
@@ -355,7 +393,7 @@ pub struct HostsReport {
 }
 
 /// What one host may have at most; nothing: as much as there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LimitsReport {
     /// Live flows.
     pub sessions: Option<u32>,
@@ -366,9 +404,10 @@ pub struct LimitsReport {
 }
 
 /// One host, since the start of the router.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostReport {
     /// Its address; nothing for the others together.
+    #[schema(value_type = Option<String>)]
     pub address: Option<Ipv4Addr>,
     /// What people call it, if that is known.
     pub name: Option<String>,
@@ -385,6 +424,10 @@ pub struct HostReport {
     /// What came back.
     #[serde(rename = "in")]
     pub back: UsageReport,
+    /// What it has used since midnight by the router's clock, over restarts; nothing: nobody keeps account of that, or it has
+    /// used nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub today: Option<DayReport>,
     /// Connections that a limit has refused, by reason as in `drops`; only reasons that occurred.
     pub refused: BTreeMap<String, u64>,
     /// The same by line and class; only where there is something.
@@ -392,7 +435,7 @@ pub struct HostReport {
 }
 
 /// What a host does on one line, for one class of flows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostLineReport {
     /// Name of the uplink.
     pub uplink: String,
@@ -409,8 +452,17 @@ pub struct HostLineReport {
     pub back: UsageReport,
 }
 
+/// What a host has used in a day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DayReport {
+    /// Bytes of IP packets that were sent.
+    pub out_bytes: u64,
+    /// Bytes of IP packets that came back.
+    pub in_bytes: u64,
+}
+
 /// Bytes, and how fast more of them come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UsageReport {
     /// Bytes of IP packets.
     pub bytes: u64,
@@ -419,7 +471,7 @@ pub struct UsageReport {
 }
 
 /// `POST /v1/link`: what is wanted of an uplink.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkOrder {
     /// Its name.
@@ -429,7 +481,7 @@ pub struct LinkOrder {
 }
 
 /// What people can want of an uplink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkState {
     /// Back in use, as far as the line itself can be used
@@ -450,7 +502,7 @@ impl LinkState {
 }
 
 /// What has become of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LinkReport {
     /// Its name.
     pub uplink: String,
@@ -463,11 +515,12 @@ pub struct LinkReport {
 }
 
 /// A host that a line is reserved for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReservedReport {
     /// As it was named: by its address, Ethernet address or name.
     pub host: String,
     /// Its addresses, as far as they are known.
+    #[schema(value_type = Vec<String>)]
     pub addresses: Vec<Ipv4Addr>,
     /// Its name, if it has told the DHCP server one.
     pub name: Option<String>,
@@ -482,7 +535,7 @@ pub struct ReservedReport {
 }
 
 /// What hosts do while the line that is reserved for them does not work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenDown {
     /// They use the lines that all use
@@ -493,7 +546,7 @@ pub enum WhenDown {
 }
 
 /// `POST /v1/reserve`: a line for some hosts alone. A host that has it already gets these terms.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveOrder {
     /// The line.
@@ -512,7 +565,7 @@ pub struct ReserveOrder {
 }
 
 /// What has become of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReserveReport {
     /// The line.
     pub uplink: String,
@@ -527,7 +580,7 @@ pub struct ReserveReport {
 }
 
 /// `POST /v1/release`: an end to what was ordered by `POST /v1/reserve`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseOrder {
     /// The line.
@@ -538,7 +591,7 @@ pub struct ReleaseOrder {
 }
 
 /// What has become of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReleaseReport {
     /// The line.
     pub uplink: String,
@@ -551,7 +604,7 @@ pub struct ReleaseReport {
 }
 
 /// `POST /v1/reload`: what has changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReloadReport {
     /// What is different now, a line of text each.
     pub changes: Vec<String>,
@@ -572,14 +625,14 @@ impl ReloadReport {
 }
 
 /// `GET /v1/events` without `follow`. With it, one [`EventReport`] a line, for as long as the router runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EventsReport {
     /// The events, in their order.
     pub events: Vec<EventReport>,
 }
 
 /// Something that has happened.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EventReport {
     /// Its number: those after it have higher ones.
     pub id: u64,
@@ -616,7 +669,8 @@ pub struct EventReport {
 }
 
 /// The query of `GET /v1/events`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct EventsQuery {
     /// All events after the one with this id; without it, the newest ones.
@@ -628,7 +682,7 @@ pub struct EventsQuery {
 }
 
 /// Any answer other than 200, as `application/problem+json` (RFC 9457).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// A kind of its own, as a URI; `about:blank`: there is nothing more to it than the status.
     #[serde(rename = "type")]
@@ -648,11 +702,13 @@ impl Default for Problem {
 }
 
 /// The query of `GET /v1/flows`. Everything that is set must match.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct FlowsQuery {
     /// Only flows of this LAN host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
     pub host: Option<Ipv4Addr>,
     /// Only flows on the uplink of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -666,13 +722,16 @@ pub struct FlowsQuery {
 }
 
 /// The query of `GET /v1/why`: which flows are meant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct WhyQuery {
     /// The LAN host and its port (or ICMP identifier).
+    #[param(value_type = String)]
     pub host: SocketAddrV4,
     /// The far end; without it, any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
     pub remote: Option<SocketAddrV4>,
     /// `tcp`, `udp` or `icmp`; without it, any.
     #[serde(default, skip_serializing_if = "Option::is_none")]

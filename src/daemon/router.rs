@@ -131,8 +131,8 @@ pub(super) async fn route(
     let mut router = Router::start(path, config, host, history.clone()).await?;
     let mut control =
         Control::open(&socket, history.clone()).map_err(DaemonError::during(socket.display().to_string()))?;
-    let handle = Handle::new(control.sender(), history.clone(), router.told_config.subscribe());
-    let _companions =
+    let handle = Handle::new(control.api(), router.told_config.subscribe());
+    let companions =
         Companions::start(companions, &handle).map_err(DaemonError::during("start what runs beside the router"))?;
     info!(control = %socket.display(), "router is running");
     let outcome = router.run(&mut control, &mut signals).await;
@@ -140,6 +140,7 @@ pub(super) async fn route(
     if outcome.is_ok() {
         router.release();
     }
+    companions.finish().await;
     outcome
 }
 
@@ -429,6 +430,7 @@ impl<'h> Router<'h> {
             }
             Request::Flows(query, answer) => drop(answer.send(self.flows(&query).await)),
             Request::Hosts(answer) => self.tell_hosts(now(), answer),
+            Request::Accounts(answer) => drop(answer.send(self.workers.accounts().list())),
             Request::Explain(query, answer) => drop(answer.send(self.explain(&query))),
             Request::Why(query, answer) => drop(answer.send(self.why(&query).await)),
             Request::Link(order, actor, answer) => drop(answer.send(self.order_link(&order, &actor))),
@@ -447,7 +449,7 @@ impl<'h> Router<'h> {
     }
 
     fn status(&self) -> StatusReport {
-        let (counters, now) = (self.workers.counters(), now());
+        let now = now();
         StatusReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -467,7 +469,7 @@ impl<'h> Router<'h> {
                     ..status::uplink(uplink, &self.workers, &self.rates, &self.queue_drops, now)
                 })
                 .collect(),
-            engine: status::engine(counters, &self.lans, &self.queue_drops),
+            engine: status::engine(&self.workers, &self.lans, &self.queue_drops),
             rules: self.snapshot.load().policy.rules.iter().map(|rule| rule.name.to_string()).collect(),
         }
     }

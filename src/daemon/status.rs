@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::lan::LanState;
 use super::places;
@@ -9,7 +10,7 @@ use super::queue_drops::QueueDrops;
 use super::rates::{Rates, Sample};
 use super::report::{
     CandidateReport, EngineReport, FlowReport, FlowTraffic, FlowsQuery, FlowsReport, LanReport, LeaseReport,
-    SessionReport, TrafficReport, UplinkReport, WhyQuery,
+    SessionReport, TrafficReport, UplinkReport, WhyQuery, WorkerReport,
 };
 use super::rules::RuleIds;
 use super::uplink::UplinkState;
@@ -46,7 +47,9 @@ fn drops(counters: &Counters, queue: u64, of: impl Fn(&WorkerCounters) -> &DropC
 }
 
 /// The totals of all workers.
-pub(super) fn engine(counters: &Counters, lans: &[LanState], queues: &QueueDrops) -> EngineReport {
+pub(super) fn engine(workers: &Workers, lans: &[LanState], queues: &QueueDrops) -> EngineReport {
+    let counters = workers.counters();
+    let (hosts, mappings) = workers.accounts().sums();
     let queue = lans.iter().filter_map(|lan| lan.interface.as_ref()).map(|interface| queues.of(interface.index)).sum();
     let received = sum(counters, |worker| worker.received.value());
     let batches = sum(counters, |worker| worker.batches.value());
@@ -61,6 +64,25 @@ pub(super) fn engine(counters: &Counters, lans: &[LanState], queues: &QueueDrops
         mean_batch,
         shortcut_flows: sum(counters, |worker| worker.shortcuts.value()),
         drops: drops(counters, queue, |worker| &worker.lan_drops),
+        hosts: hosts as u64,
+        mappings,
+        per_worker: counters
+            .iter()
+            .zip(workers.processor_times())
+            .map(|(counters, used)| worker(counters, used))
+            .collect(),
+    }
+}
+
+fn worker(counters: &WorkerCounters, used: Duration) -> WorkerReport {
+    WorkerReport {
+        flows: counters.flows.value(),
+        flows_created: counters.flows_created.value(),
+        shortcut_flows: counters.shortcuts.value(),
+        received: counters.received.value(),
+        batches: counters.batches.value(),
+        handed_over: counters.handed_over.value(),
+        processor_seconds: used.as_secs_f64(),
     }
 }
 

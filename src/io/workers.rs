@@ -23,6 +23,7 @@ use crate::engine::{Accounts, FailOverPage, FailOverStep, FlowFilter, FlowListin
 use crate::flow::{FlowKey, Timestamp};
 use crate::nat::ports::PortBounds;
 use crate::placement::{Affinity, Bulky, Finding, LanId, Load, Snapshot, UplinkId, WorkerId};
+use crate::sys::clock;
 use crate::wire::PacketBuffer;
 
 /// Most workers: what a handoff's set of owners can name.
@@ -157,6 +158,11 @@ impl Workers {
     #[must_use]
     pub fn counters(&self) -> &[Arc<WorkerCounters>] {
         &self.counters
+    }
+
+    /// Processor time that each worker has used so far, by [`WorkerId`]; a worker that has failed uses none.
+    pub fn processor_times(&self) -> impl Iterator<Item = Duration> + '_ {
+        self.threads.iter().map(|thread| clock::processor_time(thread).unwrap_or_default())
     }
 
     /// The hosts' accounts, which all workers share.

@@ -22,6 +22,12 @@ impl PortsHeld {
         self.0.get(usize::from(holder)).map_or(0, |ports| ports.load(Ordering::Acquire))
     }
 
+    /// Ports that all have together.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.0.iter().map(|ports| u64::from(ports.load(Ordering::Relaxed))).sum()
+    }
+
     pub(super) fn add(&self, holder: Holder) {
         if let Some(ports) = self.0.get(usize::from(holder)) {
             ports.fetch_add(1, Ordering::Relaxed);

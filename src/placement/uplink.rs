@@ -34,6 +34,18 @@ pub enum Availability {
 }
 
 impl Availability {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Usable,
+        Self::Missing,
+        Self::NoCarrier,
+        Self::Unresolved,
+        Self::Testing,
+        Self::Lame,
+        Self::Standby,
+        Self::Down,
+    ];
+
     /// The state's name, as in `status --json`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -1,5 +1,7 @@
 //! The clocks, read in one place. The core takes time as an argument.
 
+use std::os::unix::thread::JoinHandleExt;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Time since 1970 (`CLOCK_REALTIME`), for people: it may jump.
@@ -20,6 +22,18 @@ pub fn monotonic() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
+/// Processor time that a thread has used so far; `None`: it has ended, or the kernel does not say.
+#[must_use]
+pub fn processor_time<T>(thread: &JoinHandle<T>) -> Option<Duration> {
+    let mut clock: libc::clockid_t = 0;
+    // SAFETY: who has the handle has neither joined nor detached the thread, so its pthread_t is valid; `clock` is writable.
+    let failed = unsafe { libc::pthread_getcpuclockid(thread.as_pthread_t(), &raw mut clock) };
+    let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `used` is a valid, writable timespec; a clock of a thread that has ended is refused.
+    let is_told = failed == 0 && unsafe { libc::clock_gettime(clock, &raw mut used) } == 0;
+    is_told.then(|| Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap_or(0)))
+}
+
 // glibc and musl export it; the libc crate does not declare it for Linux.
 unsafe extern "C" {
     /// POSIX: reads the time zone anew, from `TZ` or `/etc/localtime`.
@@ -38,4 +52,22 @@ pub fn utc_offset(at: u64) -> i64 {
     // null and leaves the zeros.
     unsafe { libc::localtime_r(&raw const at, &raw mut local) };
     local.tm_gmtoff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_of_a_thread_grows_while_it_computes() {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let busy = std::thread::spawn(move || while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {});
+        let first = processor_time(&busy).unwrap();
+        let deadline = monotonic() + Duration::from_secs(10);
+        while processor_time(&busy).unwrap() <= first {
+            assert!(monotonic() < deadline, "it computes");
+        }
+        drop(stop);
+        busy.join().unwrap();
+    }
 }

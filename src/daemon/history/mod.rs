@@ -11,16 +11,17 @@ mod calendar;
 mod store;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam::channel::{Sender, bounded};
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
-pub(super) use self::calendar::rfc3339;
+pub use self::calendar::rfc3339;
 use self::writer::{Message, Writer};
 use super::report::EventReport;
 use crate::sys::clock;
@@ -171,6 +172,7 @@ pub(super) enum Start {
 pub(super) struct History {
     queue: Sender<Message>,
     lost: Arc<AtomicU64>,
+    counts: Arc<Mutex<BTreeMap<&'static str, u64>>>,
     news: watch::Receiver<u64>,
 }
 
@@ -185,16 +187,22 @@ impl History {
         if let Err(error) = thread.spawn(move || writer.run(&waiting)) {
             warn!(%error, "no thread for the event log; no events are kept");
         }
-        Self { queue, lost, news }
+        Self { queue, lost, counts: Arc::default(), news }
     }
 
     /// Keeps an event, if that is possible. Does not wait.
     pub(super) fn record(&self, record: Record) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(record.kind.name()).or_default() += 1;
         let time = u64::try_from(clock::wall().as_millis()).unwrap_or(u64::MAX);
         if self.queue.try_send(Message::Record(time, record)).is_err() && self.lost.fetch_add(1, Ordering::Relaxed) == 0
         {
             warn!("events are lost: the disk of state_dir is too slow for them");
         }
+    }
+
+    /// Events so far by what they are of, those that could not be kept among them.
+    pub(super) fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Up to `limit` events, in their order.

@@ -1,19 +1,14 @@
 //! The events' file: SQLite, of bounded size.
 //!
-//! It knows nothing of threads. A file that SQLite cannot read, or that another version has written, is put aside under
-//! another name and a new one begun, whose first event says so.
+//! It knows nothing of threads. A file that was put aside ([`Database`]) leaves word: the new one's first event says so.
 
-use std::ffi::OsString;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, Row, Transaction, params};
-use tracing::warn;
+use rusqlite::{Row, Transaction, params};
 
 use super::calendar::rfc3339;
 use super::{Kind, Record, Start};
+use crate::daemon::database::{Database, DatabaseError};
 use crate::daemon::report::EventReport;
 
 /// Most events that are kept; the oldest go.
@@ -22,8 +17,6 @@ pub(super) const MOST_EVENTS: u64 = 10_000;
 const LONGEST_TEXT: usize = 300;
 /// Which tables the file has.
 const VERSION: i64 = 1;
-/// Somebody who reads the file beside us may take this long.
-const LONGEST_LOCK: Duration = Duration::from_millis(500);
 
 const TABLE: &str = "CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -38,39 +31,10 @@ const TABLE: &str = "CREATE TABLE events (
 )";
 const COLUMNS: &str = "id, time, kind, uplink, before, after, cause, person, number";
 
-/// Why the file cannot be used now.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum StoreError {
-    #[error("{}: {source}", path.display())]
-    Directory { path: PathBuf, source: io::Error },
-    #[error("{}: {source}", path.display())]
-    Sqlite { path: PathBuf, source: rusqlite::Error },
-    /// Written by another version.
-    #[error("{}: version {found} of the event log, which this program does not know", path.display())]
-    Version { path: PathBuf, found: i64 },
-    /// Something in it is not as SQLite leaves it.
-    #[error("{}: {what}", path.display())]
-    Broken { path: PathBuf, what: String },
-}
-
-impl StoreError {
-    /// Whether the file itself is the reason, so that another one would do.
-    fn is_in_the_file(&self) -> bool {
-        match self {
-            Self::Directory { .. } => false,
-            Self::Sqlite { source, .. } => {
-                matches!(source.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
-            }
-            Self::Version { .. } | Self::Broken { .. } => true,
-        }
-    }
-}
-
 /// The open file.
 #[derive(Debug)]
 pub(super) struct Store {
-    path: PathBuf,
-    connection: Connection,
+    file: Database,
     most_events: u64,
 }
 
@@ -79,48 +43,22 @@ impl Store {
     ///
     /// # Errors
     /// When neither is possible.
-    pub(super) fn open(path: &Path, now: u64) -> Result<Self, StoreError> {
-        match Self::open_as_it_is(path) {
-            Err(error) if error.is_in_the_file() => {
-                let aside = suffixed(path, ".broken");
-                let moved = fs::rename(path, &aside);
-                moved.map_err(|source| StoreError::Directory { path: path.to_owned(), source })?;
-                // They belong to the broken file, and SQLite would put them into the new one.
-                for suffix in ["-wal", "-shm"] {
-                    let _not_there_is_fine = fs::remove_file(suffixed(path, suffix));
-                }
-                warn!(%error, kept_as = %aside.display(), "event log is broken; a new one is begun");
-                let mut store = Self::open_as_it_is(path)?;
-                store.begin_anew(now, &format!("{error}; kept as {}", aside.display()))?;
-                Ok(store)
-            }
-            outcome => outcome,
+    pub(super) fn open(path: &Path, now: u64) -> Result<Self, DatabaseError> {
+        let mut file = Database::open(path, VERSION, TABLE)?;
+        let begun = file.instead_of.take();
+        let mut store = Self { file, most_events: MOST_EVENTS };
+        if let Some(cause) = begun {
+            store.begin_anew(now, &cause)?;
         }
-    }
-
-    fn open_as_it_is(path: &Path) -> Result<Self, StoreError> {
-        if let Some(directory) = path.parent() {
-            let failed = |source| StoreError::Directory { path: path.to_owned(), source };
-            fs::create_dir_all(directory).map_err(failed)?;
-        }
-        let failed = |source| StoreError::Sqlite { path: path.to_owned(), source };
-        let connection = Connection::open(path).map_err(failed)?;
-        let (found, damage) = prepare(&connection).map_err(failed)?;
-        if found != VERSION {
-            return Err(StoreError::Version { path: path.to_owned(), found });
-        }
-        match damage {
-            Some(what) => Err(StoreError::Broken { path: path.to_owned(), what }),
-            None => Ok(Self { path: path.to_owned(), connection, most_events: MOST_EVENTS }),
-        }
+        Ok(store)
     }
 
     /// Ids go on above those of the file before, of which nobody knows the last: it had fewer than one a second.
-    fn begin_anew(&mut self, now: u64, cause: &str) -> Result<(), StoreError> {
+    fn begin_anew(&mut self, now: u64, cause: &str) -> Result<(), DatabaseError> {
         let first = i64::try_from(now / 1_000).unwrap_or(i64::MAX);
         let sequence = "INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?1)";
-        let begun = self.connection.execute(sequence, [first]);
-        begun.map_err(|source| StoreError::Sqlite { path: self.path.clone(), source })?;
+        let begun = self.file.connection.execute(sequence, [first]);
+        begun.map_err(|source| self.file.error(source))?;
         let record = Record { kind: Kind::LogBegun, cause: Some(cause.to_owned()), ..Record::default() };
         self.append(now, &[record]).map(drop)
     }
@@ -129,9 +67,9 @@ impl Store {
     ///
     /// # Errors
     /// When they cannot be written.
-    pub(super) fn append(&mut self, now: u64, records: &[Record]) -> Result<u64, StoreError> {
+    pub(super) fn append(&mut self, now: u64, records: &[Record]) -> Result<u64, DatabaseError> {
         let most = i64::try_from(self.most_events).unwrap_or(i64::MAX);
-        let appended = self.connection.transaction().and_then(|transaction| {
+        let appended = self.file.connection.transaction().and_then(|transaction| {
             for record in records {
                 insert(&transaction, now, record)?;
             }
@@ -140,14 +78,14 @@ impl Store {
             transaction.commit()?;
             Ok(last.unsigned_abs())
         });
-        appended.map_err(|source| StoreError::Sqlite { path: self.path.clone(), source })
+        appended.map_err(|source| self.file.error(source))
     }
 
     /// Up to `limit` events, in their order.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub(super) fn read(&self, start: Start, limit: usize) -> Result<Vec<EventReport>, StoreError> {
+    pub(super) fn read(&self, start: Start, limit: usize) -> Result<Vec<EventReport>, DatabaseError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let read = || match start {
             Start::After(id) => {
@@ -160,28 +98,13 @@ impl Store {
                 Ok(newest)
             }
         };
-        read().map_err(|source| StoreError::Sqlite { path: self.path.clone(), source })
+        read().map_err(|source| self.file.error(source))
     }
 
     fn select(&self, which: &str, parameters: [i64; 2]) -> rusqlite::Result<Vec<EventReport>> {
-        let mut statement = self.connection.prepare(&format!("SELECT {COLUMNS} FROM events {which}"))?;
+        let mut statement = self.file.connection.prepare(&format!("SELECT {COLUMNS} FROM events {which}"))?;
         statement.query_map(parameters, report)?.collect()
     }
-}
-
-/// Makes the file ready, and gives its version and what is broken about it.
-fn prepare(connection: &Connection) -> rusqlite::Result<(i64, Option<String>)> {
-    connection.busy_timeout(LONGEST_LOCK)?;
-    // Readers beside us do not stop us, and a commit does not wait for the disk.
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    let version = |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if tables == 0 && version(connection)? == 0 {
-        connection.execute_batch(&format!("BEGIN; {TABLE}; PRAGMA user_version = {VERSION}; COMMIT"))?;
-    }
-    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    Ok((version(connection)?, (verdict != "ok").then_some(verdict)))
 }
 
 fn insert(transaction: &Transaction<'_>, now: u64, record: &Record) -> rusqlite::Result<()> {
@@ -218,14 +141,10 @@ fn report(row: &Row<'_>) -> rusqlite::Result<EventReport> {
     })
 }
 
-fn suffixed(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// 2026-11-25.
@@ -310,7 +229,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.db");
         let store = Store::open(&path, NOW).unwrap();
-        store.connection.pragma_update(None, "user_version", 7).unwrap();
+        store.file.connection.pragma_update(None, "user_version", 7).unwrap();
         drop(store);
         let begun = Store::open(&path, NOW).unwrap().read(Start::Newest, 5).unwrap();
         assert!(begun[0].cause.as_ref().unwrap().contains("version 7"), "{begun:?}");
@@ -321,12 +240,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(&folder.path().join("events.db"), NOW).unwrap();
         store.append(NOW, &[order("uid 0")]).unwrap();
-        let pages: i64 = store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-        store.connection.pragma_update(None, "max_page_count", pages).unwrap();
+        let pages: i64 = store.file.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        store.file.connection.pragma_update(None, "max_page_count", pages).unwrap();
         let many = vec![order(&"x".repeat(200)); 100];
         assert!(store.append(NOW, &many).is_err());
         assert_eq!(ids(&store.read(Start::After(0), 100).unwrap()), [1]);
-        store.connection.pragma_update(None, "max_page_count", 1_000).unwrap();
+        store.file.connection.pragma_update(None, "max_page_count", 1_000).unwrap();
         assert_eq!(store.append(NOW, &many).unwrap(), 101);
     }
 }

@@ -8,8 +8,9 @@ use crossbeam::channel::Receiver;
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
-use super::store::{Store, StoreError};
+use super::store::Store;
 use super::{Kind, Record, Start};
+use crate::daemon::database::DatabaseError;
 use crate::daemon::report::EventReport;
 use crate::sys::clock;
 
@@ -92,7 +93,7 @@ impl Writer {
         })
     }
 
-    fn store(&mut self) -> Result<&mut Store, StoreError> {
+    fn store(&mut self) -> Result<&mut Store, DatabaseError> {
         let store = match self.store.take() {
             Some(store) => store,
             None => Store::open(&self.path, u64::try_from(clock::wall().as_millis()).unwrap_or(u64::MAX))?,
@@ -100,7 +101,7 @@ impl Writer {
         Ok(self.store.insert(store))
     }
 
-    fn fail(&mut self, error: &StoreError) {
+    fn fail(&mut self, error: &DatabaseError) {
         // Opened anew next time: it may be broken, and opening finds out.
         self.store = None;
         if self.health == Health::Keeping {

@@ -302,6 +302,12 @@ impl Accounts {
         known.into_iter().map(|(id, address)| self.account(id, address)).collect()
     }
 
+    /// Hosts that have an account of their own, and external ports that all hosts have together, those that rest among them.
+    #[must_use]
+    pub fn sums(&self) -> (usize, u64) {
+        (self.numbers.len(), self.ports.all())
+    }
+
     /// Connections that limits have refused so far, of all hosts together.
     #[must_use]
     pub fn refusals(&self) -> u64 {

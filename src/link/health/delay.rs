@@ -22,6 +22,32 @@ pub struct Quantiles {
     pub high: Duration,
 }
 
+/// Where [`RoundTrips`] are told apart, in milliseconds.
+pub const ROUND_TRIP_BOUNDS: [u64; 15] = [1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1_000, 2_000];
+
+/// All round trips so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoundTrips {
+    /// How many took at most each of [`ROUND_TRIP_BOUNDS`], and longer than the one before; at last those that took longer.
+    pub counts: [u64; ROUND_TRIP_BOUNDS.len() + 1],
+    /// What they took together.
+    pub total: Duration,
+}
+
+impl RoundTrips {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    pub(super) fn record(&mut self, round_trip: Duration) {
+        let milliseconds = round_trip.as_millis();
+        self.counts[ROUND_TRIP_BOUNDS.partition_point(|bound| u128::from(*bound) < milliseconds)] += 1;
+        self.total = self.total.saturating_add(round_trip);
+    }
+}
+
 /// The times of one or two minutes.
 #[derive(Debug)]
 struct Recent {
@@ -111,6 +137,17 @@ impl Delays {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_round_trip_is_counted_below_the_next_bound() {
+        let mut round_trips = RoundTrips::default();
+        for milliseconds in [0, 1, 2, 3, 2_000, 2_001, 90_000] {
+            round_trips.record(Duration::from_millis(milliseconds));
+        }
+        assert_eq!((round_trips.count(), round_trips.total), (7, Duration::from_millis(94_007)));
+        assert_eq!(round_trips.counts[..3], [2, 1, 1]);
+        assert_eq!(round_trips.counts[ROUND_TRIP_BOUNDS.len() - 1..], [1, 2]);
+    }
 
     #[test]
     fn round_trips_and_their_jitter_are_told_and_forgotten() {

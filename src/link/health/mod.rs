@@ -34,7 +34,7 @@ mod traffic;
 mod verdict;
 mod watch;
 
-pub use delay::Quantiles;
+pub use delay::{Quantiles, ROUND_TRIP_BOUNDS, RoundTrips};
 pub use loss::{SPANS, Trend};
 pub use query::{dns_answer, is_http_status};
 pub use repeated::{InVain, RepeatedStatus};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::delay::Quantiles;
+use super::delay::{Quantiles, RoundTrips};
 use super::loss::Trend;
 use super::repeated::RepeatedStatus;
 use super::target::{Probe, Weight};
@@ -16,6 +16,8 @@ pub struct HealthStatus {
     pub last: Option<Duration>,
     /// What answers take, over a minute or two.
     pub round_trip: Option<Quantiles>,
+    /// All of them since the start, on a full line, too.
+    pub round_trips: RoundTrips,
     /// How much two in a row differ.
     pub jitter: Option<Quantiles>,
     /// The share of questions lost over [`super::loss::SPANS`], in percent; of the target that loses fewest.

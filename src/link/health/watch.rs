@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use super::delay::Delays;
+use super::delay::{Delays, RoundTrips};
 use super::prober::Answer;
 use super::repeated::Repeated;
 use super::report::HealthStatus;
@@ -52,6 +52,7 @@ pub struct Health {
     session: Option<Session>,
     verdict: Verdict,
     delays: Delays,
+    round_trips: RoundTrips,
     /// What the last good answer took, on a full line too.
     last_round_trip: Option<Duration>,
     traffic: TrafficWindow,
@@ -75,6 +76,7 @@ impl Health {
             verdict: Verdict::new(thresholds(&settings)),
             settings,
             delays: Delays::default(),
+            round_trips: RoundTrips::default(),
             last_round_trip: None,
             traffic: TrafficWindow::default(),
             repeated: Repeated::default(),
@@ -248,6 +250,7 @@ impl Health {
             self.proven.extend(session.note_reply(target));
             if !was_good && session.is_good() {
                 self.last_round_trip = Some(round_trip);
+                self.round_trips.record(round_trip);
                 // Our own load says nothing of the line.
                 if self.traffic.load(now, self.capacity) == Load::Light {
                     self.delays.record(now, round_trip);
@@ -328,7 +331,8 @@ impl Health {
         let targets = session.map_or_else(Vec::new, |session| session.status(now));
         let losses = [0, 1, 2].map(|span| session.and_then(|session| session.loss(|losses| losses.percent(now)[span])));
         let repeated = self.repeated.status(now);
-        HealthStatus { rounds: self.rounds, last: self.delays.last(), round_trip, jitter, losses, repeated, targets }
+        let (rounds, last, round_trips) = (self.rounds, self.delays.last(), self.round_trips);
+        HealthStatus { rounds, last, round_trip, round_trips, jitter, losses, repeated, targets }
     }
 }
 
