@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,9 @@ use utoipa::openapi::OpenApi;
 
 use super::actor::Actor;
 use super::api::{Api, Request, ask};
-use super::history::Start;
-use super::report::{DayReport, EventReport, HostsReport, LinkOrder, LinkReport, StatusReport};
+use super::history::{Record, Start};
+use super::reload_plan;
+use super::report::{DayReport, EventReport, HostsReport, LinkOrder, LinkReport, ReloadReport, StatusReport};
 use crate::config::Config;
 use crate::engine::HostAccount;
 
@@ -28,11 +30,37 @@ const LONGEST_END: Duration = Duration::from_secs(2);
 pub struct Handle {
     api: Api,
     config: watch::Receiver<Arc<Config>>,
+    path: Arc<PathBuf>,
 }
 
 impl Handle {
-    pub(super) fn new(api: Api, config: watch::Receiver<Arc<Config>>) -> Self {
-        Self { api, config }
+    /// Of the router whose configuration stands in the file at `path`.
+    pub(super) fn new(api: Api, config: watch::Receiver<Arc<Config>>, path: &Path) -> Self {
+        Self { api, config, path: Arc::new(path.to_owned()) }
+    }
+
+    /// The file that the configuration is read from.
+    #[must_use]
+    pub fn config_path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether `new` can take the place of the configuration in force while the router runs.
+    ///
+    /// # Errors
+    /// Says what needs a restart.
+    pub fn can_apply(&self, new: &Config) -> Result<(), String> {
+        reload_plan::plan(&self.config.borrow(), new).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Has the configuration's file read again and applied; `None`: the router is stopping. The error says what is wrong.
+    pub async fn reload(&self, actor: Actor) -> Option<Result<ReloadReport, String>> {
+        ask(&self.api.requests, |answer| Request::Reload(actor, answer)).await
+    }
+
+    /// Keeps an event, if that is possible. Does not wait.
+    pub fn record(&self, event: Record) {
+        self.api.history.record(event);
     }
 
     /// The configuration that is in force; it changes when another one is applied.
@@ -58,7 +86,8 @@ impl Handle {
 
     /// Orders a line up or down; `None`: the router is stopping.
     pub async fn order_link(&self, order: LinkOrder, actor: Actor) -> Option<Result<LinkReport, String>> {
-        ask(&self.api.requests, |answer| Request::Link(order, actor, answer)).await
+        let answered = ask(&self.api.requests, |answer| Request::Link(order, actor, answer)).await?;
+        Some(answered.map_err(|refusal| refusal.to_string()))
     }
 
     /// Up to `limit` events, in their order: those after the one with the number `since`, or the newest ones.

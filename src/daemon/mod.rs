@@ -78,7 +78,7 @@ pub use actor::Actor;
 pub use api::refused;
 pub use database::{Database, DatabaseError};
 pub use handle::{Companion, Handle};
-pub use history::rfc3339;
+pub use history::{Kind as EventKind, Record as EventRecord, rfc3339};
 pub use log::{LogFormat, start_log};
 pub use privilege::PrivilegeError;
 pub use thousands::thousands;

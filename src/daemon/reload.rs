@@ -78,8 +78,9 @@ impl Router<'_> {
             let place = new.metrics.map_or("none".to_owned(), |metrics| metrics.listen.to_string());
             report.changes.push(format!("[metrics] listen = {place}"));
         }
+        let web = self.config.web != new.web;
         let is_same = plan.is_empty() && self.config.health == new.health && rules.is_empty();
-        if is_same && !leases && !reservations && !forwards && !isolation && !limits && !queues {
+        if is_same && !leases && !reservations && !forwards && !isolation && !limits && !queues && !web {
             self.take_config(new);
             return report;
         }
@@ -132,6 +133,9 @@ impl Router<'_> {
         }
         if queues {
             report.changes.push(format!("[router] short_queues = {}", new.router.short_queues));
+        }
+        if let Some(settings) = new.web.as_ref().filter(|_| web) {
+            report.changes.push(format!("[web] look = \"{}\"", settings.look.name()));
         }
         self.take_config(new);
         self.pass_on_settings();
