@@ -1,6 +1,7 @@
 // A router that is none: it serves the page's files and made-up answers, to work on the page's looks without a lab.
 //   node stub.mjs [port]
-// Everybody may look; operator/potato and admin/potato sign in.
+// Everybody may look; operator/potato and admin/potato sign in. With STUB=new it has three lines and belongs to nobody: the code
+// is CODE.
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -21,6 +22,12 @@ const lines = [
   { name: "cable", state: "up", role: "balanced", kind: "dhcp", health: health(0, 9), reserved: [{ host: "192.168.10.50", addresses: ["192.168.10.50"], name: "studio", mac: null, until: "2026-11-26T23:00:00+01:00", when_down: "pool", by: "anna" }] },
   { name: "dsl6", state: "connecting", role: "balanced", kind: "pppoe", health: null },
 ].map((line, at) => ({ ...GATE, address: `10.77.${at + 1}.2/24`, flows: line.state === "down" ? 3 : 12 * at, ...line, out: { packets: 9, bytes: 2e8 * at, bits_per_second: 0 }, in: { packets: 9, bytes: 9e8 * at, bits_per_second: 0 } }));
+const isNew = process.env.STUB === "new";
+let claimed = !isNew;
+if (isNew) {
+  lines.splice(3);
+  for (const line of lines) Object.assign(line, { state: "up", problem: null });
+}
 const users = [{ name: "admin", role: "admin", last_seen: 1790000000 }, { name: "operator", role: "operator", last_seen: null }];
 const tokens = [{ id: "t1", name: "backup", role: "viewer", created: 1780000000, last_used: null }];
 const sessions = new Map();
@@ -92,18 +99,25 @@ function enter(response, user) {
 }
 
 const ROUTES = {
-  "GET /v1/welcome": () => ({ claimed: true, look: "anyone", version: "0.1.0" }),
+  "GET /v1/welcome": () => ({ claimed, look: isNew ? "signed-in" : "anyone", version: "0.1.0" }),
   "GET /v1/session": ({ user }) => user ?? refuse(401, "nobody is signed in"),
-  "POST /v1/session": ({ body, response }) => (body.password === "potato" ? enter(response, { name: body.name, role: body.name === "admin" ? "admin" : "operator" }) : refuse(401, "name or password is wrong")),
+  "POST /v1/session": ({ body, response }) => (["potato", "seven brown tubers two"].includes(body.password) ? enter(response, { name: body.name, role: body.name === "admin" ? "admin" : "operator" }) : refuse(401, "name or password is wrong")),
+  "POST /v1/claim": ({ body, response }) => {
+    if (body.code !== "CODE") refuse(403, "that is not the code");
+    claimed = true;
+    return enter(response, { name: body.name, role: "admin" });
+  },
   "DELETE /v1/session": () => (sessions.clear(), null),
   "DELETE /v1/sessions": () => (sessions.clear(), null),
   "GET /v1/status": status,
   "GET /v1/hosts": hosts,
+  "GET /v1/hosts/today": () => ({ day: 1, since: Math.floor(Date.now() / 86_400_000) * 86_400, hosts: { "192.168.10.21": { in: 5e8, out: 3e7 }, "192.168.10.50": { in: 2e9, out: 1e8 } } }),
   "GET /v1/flows": ({ query }) => ({ flows: Array.from({ length: Math.min(10000, Number(query.get("limit") ?? 1000)) }, (_, at) => flow(at)), limited: false }),
   "GET /v1/why": () => ({ flows: [{ ...flow(1), candidates }], limited: false }),
   "GET /v1/events": ({ query }) => ({ events: events.filter((event) => event.id > Number(query.get("since") ?? events.length - 100)) }),
   "GET /v1/history": ({ query }) => history(query),
   "GET /v1/users": () => ({ users }),
+  "POST /v1/users": ({ body }) => (users.push(body), body),
   "GET /v1/tokens": () => ({ tokens }),
   "POST /v1/tokens": () => ({ id: "t2", token: "potato_1234567890abcdef" }),
   "GET /v1/notify": () => ({ channels: [{ name: "office", kind: "xmpp", queued: 0, last_error: null, last_sent: 1790000000 }, { name: "phone", kind: "ntfy", queued: 2, last_error: "connection refused", last_sent: null }] }),
@@ -119,6 +133,7 @@ const ROUTES = {
     line.state = body.state === "up" ? "up" : "down";
     line.taken_down_by = body.state === "up" ? null : user.name;
     tell({ event: "link-ordered", uplink: line.name, to: body.state, by: user.name });
+    tell({ event: "uplink-changed", uplink: line.name, to: body.state, by: user.name });
     return { uplink: line.name, state: line.state, changed: true, warnings: [] };
   },
 };
@@ -132,7 +147,7 @@ async function body(request) {
 async function answer(request, response, url) {
   const route = ROUTES[`${request.method} ${url.pathname}`] ?? refuse(404, "no such path");
   const user = session(request);
-  if (request.method !== "GET" && url.pathname !== "/v1/session" && !user) refuse(401, "sign in first");
+  if (request.method !== "GET" && !["/v1/session", "/v1/claim"].includes(url.pathname) && !user) refuse(401, "sign in first");
   const said = route({ query: url.searchParams, user, response, body: request.method === "GET" ? {} : await body(request) });
   response.writeHead(said === null ? 204 : 200, { "content-type": "application/json" });
   response.end(said === null ? "" : JSON.stringify(said));

@@ -10,6 +10,7 @@
 mod assets;
 mod guard;
 mod live;
+mod today;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ const DRAWN = 1500;
 
 function row(event) {
   const { tone, icon: name, who, what, line } = told(event);
-  return el("li", { "data-id": event.id }, el("time", { datetime: event.time, title: event.time }, clock(event.time)), el("span", { class: `kill ${tone}` }, el("strong", {}, who), " ", el("span", { class: "sign" }, icon(name), el("span", { class: "what" }, what)), " ", line && el("strong", {}, line)), event.by && el("small", {}, event.by));
+  return el("li", { "data-id": event.id }, el("time", { datetime: event.time, title: event.time }, clock(event.time)), el("span", { class: `kill ${tone}` }, el("strong", {}, who), " ", el("span", { class: "sign" }, icon(name), el("span", {}, `[${what}]`)), " ", line && el("strong", {}, line)), event.by && el("small", {}, event.by));
 }
 
 /** A list of events, the newest first; `draw` brings it up to date. */

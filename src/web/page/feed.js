@@ -13,7 +13,7 @@ const MOST = 40;
 
 function entry(event, isNews) {
   const { tone, icon: name, who, what, line } = told(event);
-  const drawn = el("span", { class: "sign" }, icon(name), el("span", { class: "what" }, what));
+  const drawn = el("span", { class: "sign" }, icon(name), el("span", {}, `[${what}]`));
   const end = line && el("strong", { class: "on" }, line);
   const time = el("time", { datetime: event.time }, clock(event.time));
   return el("li", { class: `${tone}${isNews ? " fresh" : ""}` }, el("span", { class: "kill" }, el("strong", {}, who), " ", drawn, " ", end), time);

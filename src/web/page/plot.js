@@ -16,7 +16,7 @@ function roundUp(value, isPercent) {
 /** Where on the axis times are written, and how. */
 function timeMarks(from, to, most) {
   const span = to - from;
-  const steps = [300, 600, 900, 3600, 7200, 10_800, 21_600, 86_400, 172_800, 432_000, 864_000, 2_592_000, 5_184_000];
+  const steps = [60, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 86_400, 172_800, 432_000, 864_000, 2_592_000, 5_184_000];
   const step = steps.find((one) => span / one <= most) ?? steps.at(-1);
   const shift = new Date(from * 1000).getTimezoneOffset() * 60;
   const marks = [];

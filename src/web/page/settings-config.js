@@ -43,7 +43,7 @@ export function configuration(place) {
         title: "Save this configuration?",
         body: [el("p", {}, "It is in force at once. Lines that are the same notice nothing; connections of lines that go, or get another address, end."), ...result.warnings.map((warning) => el("p", { class: "warn" }, warning)), el("p", { class: "quiet" }, "What the file says now is kept beside it, as .bak.")],
         confirm: "Save",
-        act: () => ask("/v1/config", { body: { text: area.value } }),
+        act: () => ask("/v1/config", { body: { text: area.value, was: saved } }),
       });
       if (!done) return;
       saved = area.value;
