@@ -73,6 +73,16 @@ fn line(event: &EventReport) -> String {
         "isolated-moved" if event.to.is_none() => format!("{from} is for urgent traffic no more"),
         "isolated-moved" => format!("{to} is for urgent traffic now"),
         "isolated-bulky" => "urgent traffic is bulk".to_owned(),
+        "claimed" => "router claimed".to_owned(),
+        "signed-in" => "signed in".to_owned(),
+        "signed-out" => "signed out".to_owned(),
+        "sign-in-failed" => format!("sign-in of {to} failed"),
+        "user-added" => format!("user {to} added"),
+        "user-changed" => format!("user {to} changed"),
+        "user-removed" => format!("user {to} removed"),
+        "token-added" => format!("token {to} added"),
+        "token-removed" => format!("token {to} removed"),
+        "configuration-written" => "configuration written".to_owned(),
         "log-begun" => "event log begun anew".to_owned(),
         "events-lost" => format!("{} events could not be kept", event.count.unwrap_or(0)),
         other => other.to_owned(),
@@ -142,6 +152,7 @@ mod tests {
             EventReport { to: of("dsl4"), from: of("dsl3"), cause: of("dsl3 is lame"), ..at(13, "isolated-moved") },
             EventReport { from: of("dsl4"), ..at(13, "isolated-moved") },
             EventReport { cause: of("192.168.10.30's tcp"), ..at(13, "isolated-bulky") },
+            EventReport { to: of("bert"), cause: of("role viewer"), by: of("anna"), ..at(13, "user-added") },
             EventReport { count: Some(3), ..at(14, "events-lost") },
             EventReport { cause: of("signal"), ..at(15, "router-stopped") },
             EventReport { cause: of("file is not a database"), ..at(1_795_618_331, "log-begun") },
@@ -182,6 +193,7 @@ mod tests {
     13  2026-11-25T14:52:11.250Z  dsl4 is for urgent traffic now: dsl3 is lame
     13  2026-11-25T14:52:11.250Z  dsl4 is for urgent traffic no more
     13  2026-11-25T14:52:11.250Z  urgent traffic is bulk: 192.168.10.30's tcp
+    13  2026-11-25T14:52:11.250Z  user bert added: role viewer (by anna)
     14  2026-11-25T14:52:11.250Z  3 events could not be kept
     15  2026-11-25T14:52:11.250Z  router stopped: signal
 1795618331  2026-11-25T14:52:11.250Z  event log begun anew: file is not a database

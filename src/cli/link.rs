@@ -20,16 +20,21 @@ pub(super) fn run(run_dir: &Path, format: Format, order: &LinkOrder) -> Result<(
 
 fn said(wanted: LinkState, done: &LinkReport) -> String {
     let LinkReport { uplink, state, changed, .. } = done;
+    let wanted = match wanted {
+        LinkState::Toggle if state == LinkState::Down.name() => LinkState::Down,
+        LinkState::Up | LinkState::Toggle => LinkState::Up,
+        LinkState::Down => LinkState::Down,
+    };
     match (wanted, changed) {
         (LinkState::Down, true) => {
             format!("{uplink} is down: it gets no new connections, and those that it has go on\n")
         }
         (LinkState::Down, false) => format!("{uplink} was down already\n"),
-        (LinkState::Up, true) if state == "up" => {
+        (_, true) if state == "up" => {
             format!("{uplink} is up: it gets its share of new connections again\n")
         }
-        (LinkState::Up, true) => format!("{uplink} is put back; its state is {state}\n"),
-        (LinkState::Up, false) => format!("{uplink} was not taken down by hand; its state is {state}\n"),
+        (_, true) => format!("{uplink} is put back; its state is {state}\n"),
+        (_, false) => format!("{uplink} was not taken down by hand; its state is {state}\n"),
     }
 }
 
@@ -50,6 +55,13 @@ mod tests {
             (LinkState::Down, "down", false, "dsl1 was down already\n"),
             (LinkState::Up, "up", true, "dsl1 is up: it gets its share of new connections again\n"),
             (LinkState::Up, "no-carrier", true, "dsl1 is put back; its state is no-carrier\n"),
+            (
+                LinkState::Toggle,
+                "down",
+                true,
+                "dsl1 is down: it gets no new connections, and those that it has go on\n",
+            ),
+            (LinkState::Toggle, "up", true, "dsl1 is up: it gets its share of new connections again\n"),
             (LinkState::Up, "up", false, "dsl1 was not taken down by hand; its state is up\n"),
         ];
         for (wanted, state, changed, text) in expected {

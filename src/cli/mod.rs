@@ -12,6 +12,7 @@ mod explain;
 mod flows;
 mod hosts;
 mod link;
+mod people;
 mod reload;
 mod reserve;
 mod status;
@@ -37,6 +38,7 @@ use crate::daemon::{self, DaemonError, LogFormat};
 use crate::demo::{self, DemoError};
 use crate::host::HostError;
 use crate::web;
+use crate::web::people::PeopleError;
 
 /// Something failed while it ran.
 const EXIT_FAILED: u8 = 1;
@@ -209,7 +211,7 @@ enum Command {
     #[command(after_help = "Examples:\n  potato link down dsl3\n  potato link up dsl3")]
     Link {
         /// What it should be
-        #[arg(value_name = "up|down", value_enum)]
+        #[arg(value_name = "up|down|toggle", value_enum)]
         state: LinkState,
         /// The uplink
         #[arg(value_name = "NAME", value_parser = uplink_name)]
@@ -267,6 +269,20 @@ enum Command {
         /// As JSON, for programs
         #[arg(long)]
         json: bool,
+    },
+    /// Say who may sign in at the pages, and as what
+    ///
+    /// Works on the users' file in the router's state directory, whether the router runs or not.
+    #[command(after_help = "Examples:\n  potato user add anna --role admin\n  potato user list")]
+    User {
+        #[command(subcommand)]
+        command: people::UserCommand,
+    },
+    /// Say what scripts may come with instead of signing in
+    #[command(after_help = "Examples:\n  potato token add backup --role viewer\n  potato token remove backup")]
+    Token {
+        #[command(subcommand)]
+        command: people::TokenCommand,
     },
     /// Show a router with six lines at work, in network namespaces of its own; needs root
     ///
@@ -370,6 +386,12 @@ enum CommandError {
     Json(#[from] serde_json::Error),
     #[error("standard output: {0}")]
     Output(io::Error),
+    #[error("standard input: {0}")]
+    Input(io::Error),
+    #[error("these were two different passwords; nothing is changed")]
+    NotTheSame,
+    #[error(transparent)]
+    People(#[from] PeopleError),
     #[error(
         "potato top needs a terminal for its keys and its picture; `potato status`, `potato hosts` and `potato flows` say the \
          same once, with --json for programs"
@@ -430,7 +452,7 @@ fn run(command: Command) -> Result<(), CommandError> {
             events::run(&place.run_dir()?, Format::of(json), EventsQuery { since, follow })
         }
         Command::Link { state, uplink, place, json } => {
-            link::run(&place.run_dir()?, Format::of(json), &LinkOrder { uplink, state })
+            link::run(&place.run_dir()?, Format::of(json), &LinkOrder::new(uplink, state))
         }
         Command::Reserve { uplink, hosts, until, span, when_down, place, json } => {
             let order = ReserveOrder { uplink, hosts, until, for_seconds: span, when_down };
@@ -440,6 +462,8 @@ fn run(command: Command) -> Result<(), CommandError> {
             reserve::release(&place.run_dir()?, Format::of(json), &ReleaseOrder { uplink, hosts })
         }
         Command::Reload { place, json } => reload::run(&place.run_dir()?, Format::of(json)),
+        Command::User { command } => people::user(command),
+        Command::Token { command } => people::token(command),
         Command::Demo { seconds } => Ok(demo::run(seconds.map(Duration::from_secs))?),
     }
 }

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::error::{Mistake, line_at};
-use super::password::PasswordError;
+use super::password::{Files, PasswordError};
 use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
-    Capture, Config, DEFAULT_RUN_DIR, IsolatedLines, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind,
-    Warning, Workers, advice, failover, forward, health, interface, limits, pppoe, reserve, rule, web,
+    Capture, Config, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR, IsolatedLines, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink,
+    UplinkKind, Warning, Workers, advice, failover, forward, health, interface, limits, pppoe, reserve, rule, web,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
@@ -46,11 +46,8 @@ const DEFAULT_FLOWS: NonZeroU32 = NonZeroU32::new(1_000_000).unwrap();
 /// Bounds of `flows`. Below, a web page fills the table; above, the slab alone takes gigabytes.
 const FLOWS: std::ops::RangeInclusive<i64> = 1_024..=16_777_216;
 
-/// Reads a whole file. `read_password` reads the password in a file that this one names.
-pub(super) fn lower(
-    text: &str,
-    read_password: impl Fn(&Path) -> Result<Secret, PasswordError>,
-) -> Result<Config, Mistake> {
+/// Reads a whole file.
+pub(super) fn lower(text: &str, files: &Files) -> Result<Config, Mistake> {
     let tree = DeTable::parse(text).map_err(|error| {
         let message = error.message().lines().collect::<Vec<_>>().join(", ");
         Mistake::new(error.span().unwrap_or(0..0), message, "write it as TOML: `key = value` lines below a `[section]`")
@@ -67,7 +64,7 @@ pub(super) fn lower(
     })?;
     let lan = lan(&lan_section)?;
     let uplink_sections = file.sections("uplink", "[[uplink]]", &UPLINK)?;
-    let uplinks = uplinks(&uplink_sections, &lan, &read_password)?;
+    let uplinks = uplinks(&uplink_sections, &lan, &files.password)?;
 
     let health = health::health(file.section("health", "[health]", &health::KEYS)?.as_ref())?;
     let limits = limits::limits(file.section("limits", "[limits]", &limits::KEYS)?.as_ref())?;
@@ -83,7 +80,7 @@ pub(super) fn lower(
             later(section.place("uplink"), "uplink = \"any\" for lines of kind \"adopted\"");
         }
     }
-    let web = file.section("web", "[web]", &web::KEYS)?.as_ref().map(web::web).transpose()?;
+    let web = file.section("web", "[web]", &web::KEYS)?.as_ref().map(|section| web::web(section, files)).transpose()?;
     warnings.sort_by_key(|warning| warning.line);
     let lines = |sections: &[Section<'_, '_>]| -> Vec<usize> {
         sections.iter().map(|section| line_at(text, section.span.start)).collect()
@@ -101,7 +98,7 @@ pub(super) fn lower(
 
 fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {
     let mut router = Router {
-        state_dir: "/var/lib/potato".into(),
+        state_dir: DEFAULT_STATE_DIR.into(),
         run_dir: DEFAULT_RUN_DIR.into(),
         workers: Workers::Auto,
         flows: DEFAULT_FLOWS,

@@ -46,12 +46,14 @@ pub use password::PasswordError;
 pub use reserve::{Hours, Reservation, TimeOfDay};
 pub use rule::{Rule, RuleAction};
 pub use values::{InterfaceName, Rate, UplinkName};
-pub use web::Web;
+pub use web::{Look, Tls, Web};
 
 use crate::engine::{Limits, MovablePorts};
 
 /// Where the file is looked for when nobody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/potato/potato.toml";
+/// Where what must outlive a restart is kept when nobody says otherwise.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/potato";
 /// Where the control socket and the flow slab are when nobody says otherwise.
 pub const DEFAULT_RUN_DIR: &str = "/run/potato";
 
@@ -321,15 +323,26 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let bytes = std::fs::read(path).map_err(unreadable)?;
     match String::from_utf8(bytes) {
-        Ok(text) => lower::lower(&text, password::read).map_err(|mistake| mistake.in_file(path, &text)),
+        Ok(text) => check(path, &text),
         Err(error) => Err(ConfigError::not_utf8(path, error.as_bytes(), error.utf8_error().valid_up_to())),
     }
 }
 
-/// Checks `text`, which stands in the file at `path` (named in errors, not opened, and neither are files with passwords).
+/// Checks `text`, which is to stand in the file at `path` (named in errors, not opened), and the files that it names.
+///
+/// # Errors
+/// As [`load`] has them.
+pub fn check(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    let files =
+        password::Files { password: password::read, certificate: password::look_at, key: password::look_at_secret };
+    lower::lower(text, &files).map_err(|mistake| mistake.in_file(path, text))
+}
+
+/// Checks `text`, which stands in the file at `path` (named in errors, not opened, and neither are files that it names).
 ///
 /// # Errors
 /// When it has a mistake in it.
 pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
-    lower::lower(text, |_| Ok(Secret::default())).map_err(|mistake| mistake.in_file(path, text))
+    let files = password::Files { password: |_| Ok(Secret::default()), certificate: |_| Ok(()), key: |_| Ok(()) };
+    lower::lower(text, &files).map_err(|mistake| mistake.in_file(path, text))
 }

@@ -11,6 +11,16 @@ use crate::sys::process::effective_user;
 /// Permissions of the group and of others.
 const OTHERS: u32 = 0o077;
 
+/// How files are looked at that the configuration names.
+pub(super) struct Files {
+    /// Reads the password in a file.
+    pub(super) password: fn(&Path) -> Result<Secret, PasswordError>,
+    /// Whether a certificate can be read.
+    pub(super) certificate: fn(&Path) -> Result<(), PasswordError>,
+    /// Whether a key can be read, by nobody else.
+    pub(super) key: fn(&Path) -> Result<(), PasswordError>,
+}
+
 /// What is wrong with a password's file.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
@@ -43,7 +53,7 @@ impl PasswordError {
         let path = path.display();
         match self {
             Self::Unreadable(_) => format!("make {path} readable for its owner, root or the user who runs this"),
-            Self::NotAFile => "name a file with the password in it".to_owned(),
+            Self::NotAFile => "name a plain file".to_owned(),
             Self::Exposed(_) => format!("chmod 600 {path}"),
             Self::Foreign(_) => format!("chown root {path}"),
             Self::Empty | Self::SeveralLines => "write the password into it, as its only line".to_owned(),
@@ -52,8 +62,18 @@ impl PasswordError {
     }
 }
 
-/// Reads the password in the file at `path`.
-pub(super) fn read(path: &Path) -> Result<Secret, PasswordError> {
+/// Whether the file at `path` can be read.
+pub(super) fn look_at(path: &Path) -> Result<(), PasswordError> {
+    if File::open(path)?.metadata()?.is_file() { Ok(()) } else { Err(PasswordError::NotAFile) }
+}
+
+/// Whether the file at `path` can be read, by nobody else.
+pub(super) fn look_at_secret(path: &Path) -> Result<(), PasswordError> {
+    open(path).map(drop)
+}
+
+/// Opens a file that nobody else may read.
+fn open(path: &Path) -> Result<File, PasswordError> {
     // All is asked of the open file, so that nobody can change places under it.
     let file = File::options().read(true).open(path)?;
     let metadata = file.metadata()?;
@@ -66,9 +86,14 @@ pub(super) fn read(path: &Path) -> Result<Secret, PasswordError> {
     if metadata.uid() != 0 && metadata.uid() != effective_user() {
         return Err(PasswordError::Foreign(metadata.uid()));
     }
+    Ok(file)
+}
+
+/// Reads the password in the file at `path`.
+pub(super) fn read(path: &Path) -> Result<Secret, PasswordError> {
     let mut bytes = Vec::new();
     // With room for the line's end, and one byte more to see that there is more.
-    file.take(Secret::LONGEST as u64 + 3).read_to_end(&mut bytes)?;
+    open(path)?.take(Secret::LONGEST as u64 + 3).read_to_end(&mut bytes)?;
     only_line(bytes)
 }
 

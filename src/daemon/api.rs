@@ -38,13 +38,31 @@ pub(super) enum Request {
     /// Why have these flows their uplinks? The error says what is wrong with the question.
     Why(WhyQuery, oneshot::Sender<Result<FlowsReport, String>>),
     /// Take an uplink down, or put it back. The error says what is wrong with the order.
-    Link(LinkOrder, Actor, oneshot::Sender<Result<LinkReport, String>>),
+    Link(LinkOrder, Actor, oneshot::Sender<Result<LinkReport, LinkRefusal>>),
     /// Reserve a line for hosts. The error says what is wrong with the order.
     Reserve(ReserveOrder, Actor, oneshot::Sender<Result<ReserveReport, String>>),
     /// Release a reserved line. The error says what is wrong with the order.
     Release(ReleaseOrder, Actor, oneshot::Sender<Result<ReleaseReport, String>>),
     /// Read the configuration again and apply it. The error says what is wrong with it.
     Reload(Actor, oneshot::Sender<Result<ReloadReport, String>>),
+}
+
+/// Why a line was not taken down or put back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LinkRefusal {
+    /// Something is wrong with the order.
+    #[error("{0}")]
+    Wrong(String),
+    /// It is not any more as whoever ordered has seen it.
+    #[error("{detail}")]
+    TooLate {
+        /// In words.
+        detail: String,
+        /// Who was faster.
+        by: Option<String>,
+        /// When, as RFC 3339 writes it.
+        at: Option<String>,
+    },
 }
 
 /// All paths. Requests must have an [`Actor`] attached.
@@ -145,7 +163,10 @@ async fn link(
     };
     match ask(&requests, |answer| Request::Link(order, actor, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
-        Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
+        Some(Err(LinkRefusal::Wrong(wrong))) => refused(StatusCode::BAD_REQUEST, &wrong),
+        Some(Err(LinkRefusal::TooLate { detail, by, at })) => {
+            problem(StatusCode::CONFLICT, Problem { detail, by, at, ..Problem::default() })
+        }
         None => stopping(),
     }
 }
@@ -265,8 +286,13 @@ fn stopping() -> Response {
 }
 
 /// A problem as RFC 9457 has it.
-pub(super) fn refused(status: StatusCode, detail: &str) -> Response {
+#[must_use]
+pub fn refused(status: StatusCode, detail: &str) -> Response {
+    problem(status, Problem { detail: detail.to_owned(), ..Problem::default() })
+}
+
+fn problem(status: StatusCode, problem: Problem) -> Response {
     let title = status.canonical_reason().unwrap_or_default().to_owned();
-    let problem = Problem { title, status: status.as_u16(), detail: detail.to_owned(), ..Problem::default() };
+    let problem = Problem { title, status: status.as_u16(), ..problem };
     (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
 }

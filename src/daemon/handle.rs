@@ -1,5 +1,6 @@
 //! The way by which other parts of the program ask the running router, and what runs them beside it.
 
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -10,8 +11,9 @@ use tracing::error;
 
 use super::actor::Actor;
 use super::api::{self, Request, ask};
-use super::history::{History, Start};
-use super::report::{EventReport, HostsReport, LinkOrder, LinkReport, StatusReport};
+use super::history::{History, Record, Start};
+use super::reload_plan;
+use super::report::{EventReport, HostsReport, LinkOrder, LinkReport, ReloadReport, StatusReport};
 use crate::config::Config;
 
 /// Asks the router. Clones ask the same one.
@@ -20,11 +22,42 @@ pub struct Handle {
     requests: mpsc::Sender<Request>,
     history: History,
     config: watch::Receiver<Arc<Config>>,
+    path: Arc<PathBuf>,
 }
 
 impl Handle {
-    pub(super) fn new(requests: mpsc::Sender<Request>, history: History, config: watch::Receiver<Arc<Config>>) -> Self {
-        Self { requests, history, config }
+    /// Of the router whose configuration stands in the file at `path`.
+    pub(super) fn new(
+        requests: mpsc::Sender<Request>,
+        history: History,
+        config: watch::Receiver<Arc<Config>>,
+        path: &Path,
+    ) -> Self {
+        Self { requests, history, config, path: Arc::new(path.to_owned()) }
+    }
+
+    /// The file that the configuration is read from.
+    #[must_use]
+    pub fn config_path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether `new` can take the place of the configuration in force while the router runs.
+    ///
+    /// # Errors
+    /// Says what needs a restart.
+    pub fn can_apply(&self, new: &Config) -> Result<(), String> {
+        reload_plan::plan(&self.config.borrow(), new).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Has the configuration's file read again and applied; `None`: the router is stopping. The error says what is wrong.
+    pub async fn reload(&self, actor: Actor) -> Option<Result<ReloadReport, String>> {
+        ask(&self.requests, |answer| Request::Reload(actor, answer)).await
+    }
+
+    /// Keeps an event, if that is possible. Does not wait.
+    pub fn record(&self, event: Record) {
+        self.history.record(event);
     }
 
     /// The configuration that is in force; it changes when another one is applied.
@@ -45,7 +78,8 @@ impl Handle {
 
     /// Orders a line up or down; `None`: the router is stopping.
     pub async fn order_link(&self, order: LinkOrder, actor: Actor) -> Option<Result<LinkReport, String>> {
-        ask(&self.requests, |answer| Request::Link(order, actor, answer)).await
+        let answered = ask(&self.requests, |answer| Request::Link(order, actor, answer)).await?;
+        Some(answered.map_err(|refusal| refusal.to_string()))
     }
 
     /// Up to `limit` events, in their order: those after the one with the number `since`, or the newest ones.

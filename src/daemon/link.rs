@@ -4,36 +4,49 @@ use tracing::info;
 
 use super::actor::Actor;
 use super::admin_file::TakenDown;
-use super::history::{Kind, Record};
+use super::api::LinkRefusal;
+use super::history::{Kind, Record, rfc3339};
 use super::places;
-use super::report::{LinkOrder, LinkReport, LinkState};
+use super::report::{LinkOrder, LinkReport, LinkSeen, LinkState};
 use super::router::Router;
 use super::status;
+use super::uplink::UplinkState;
 use crate::link::AdminStatus;
 use crate::placement::Availability;
+use crate::sys::clock;
 
 impl Router<'_> {
     /// Does what a person wants of an uplink. To ask for what is so already is no mistake.
     ///
     /// # Errors
-    /// When there is no such uplink; says which there are.
-    pub(super) fn order_link(&mut self, order: &LinkOrder, actor: &Actor) -> Result<LinkReport, String> {
-        let id = status::uplink_named(&order.uplink, &self.uplinks).inspect_err(|error| {
+    /// When there is no such uplink; says which there are. When it is not as whoever orders has seen it; says who was faster.
+    pub(super) fn order_link(&mut self, order: &LinkOrder, actor: &Actor) -> Result<LinkReport, LinkRefusal> {
+        let id = status::uplink_named(&order.uplink, &self.uplinks).map_err(|error| {
             self.record_order(order, actor, Some(error.clone()));
+            LinkRefusal::Wrong(error)
         })?;
         let uplink = &self.uplinks[id.index()];
-        let wanted = match order.state {
-            LinkState::Up => AdminStatus::Up,
-            LinkState::Down => AdminStatus::Down,
+        let current = uplink.line.admin_status();
+        if order.expect.is_some_and(|seen| admin_status(seen) != current) {
+            let refusal = too_late(uplink);
+            self.record_order(order, actor, Some(refusal.to_string()));
+            return Err(refusal);
+        }
+        let wanted = match (order.state, current) {
+            (LinkState::Up, _) | (LinkState::Toggle, AdminStatus::Down) => AdminStatus::Up,
+            (LinkState::Down, _) | (LinkState::Toggle, AdminStatus::Up) => AdminStatus::Down,
         };
-        let changed = uplink.line.admin_status() != wanted;
-        let (name, state) = (&uplink.config.name, order.state.name());
+        let changed = current != wanted;
+        let state = if wanted == AdminStatus::Up { LinkState::Up } else { LinkState::Down };
+        let order = &LinkOrder { state, ..order.clone() };
+        let (name, state) = (&uplink.config.name, state.name());
         info!(uplink = %name, state, by = %actor, changed, "uplink ordered up or down by hand");
         let unchanged = (!changed).then(|| "it was so already".to_owned());
         self.record_order(order, actor, unchanged);
         let uplink = &mut self.uplinks[id.index()];
         if changed {
             uplink.ordered_by = Some(actor.to_string());
+            uplink.ordered_at = u64::try_from(clock::wall().as_millis()).ok();
             uplink.taken_down_by = (wanted == AdminStatus::Down).then(|| actor.to_string());
             uplink.line.handle_admin(wanted);
             self.publish();
@@ -66,4 +79,28 @@ impl Router<'_> {
             ..Record::default()
         });
     }
+}
+
+const fn admin_status(seen: LinkSeen) -> AdminStatus {
+    match seen {
+        LinkSeen::Up => AdminStatus::Up,
+        LinkSeen::Down => AdminStatus::Down,
+    }
+}
+
+/// Somebody else has been faster with this line.
+fn too_late(uplink: &UplinkState) -> LinkRefusal {
+    let is_down = uplink.line.admin_status() == AdminStatus::Down;
+    // Who took it down may have done so in an earlier run.
+    let by = uplink.ordered_by.clone().or_else(|| uplink.taken_down_by.clone());
+    let at = uplink.ordered_at.map(rfc3339);
+    let name = &uplink.config.name;
+    let what = if is_down { "taken down" } else { "put back" };
+    let detail = match (&by, &at) {
+        (Some(by), Some(at)) => format!("{name} was {what} by {by} at {at}"),
+        (Some(by), None) => format!("{name} was {what} by {by}"),
+        (None, _) if is_down => format!("{name} is down"),
+        (None, _) => format!("{name} is not down by hand"),
+    };
+    LinkRefusal::TooLate { detail: format!("{detail}; nothing was done"), by, at }
 }

@@ -73,7 +73,9 @@ use crate::host::{Host, HostError};
 use crate::io::WorkerFailure;
 
 pub use actor::Actor;
+pub use api::refused;
 pub use handle::{Companion, Handle};
+pub use history::{Kind as EventKind, Record as EventRecord, rfc3339};
 pub use log::{LogFormat, start_log};
 pub use privilege::PrivilegeError;
 pub use thousands::thousands;

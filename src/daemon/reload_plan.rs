@@ -99,8 +99,10 @@ fn fixed(old: &Config, new: &Config) -> Result<(), NeedsRestart> {
     same("[router] flows", a.flows.to_string(), b.flows.to_string())?;
     same("[router] shortcut", a.shortcut.to_string(), b.shortcut.to_string())?;
     same("[router] movable_udp", ports(a.movable_udp), ports(b.movable_udp))?;
-    let listen = |web: &Option<Web>| web.map_or("none".to_owned(), |web| web.listen.to_string());
+    let listen = |web: &Option<Web>| web.as_ref().map_or("none".to_owned(), |web| web.listen.to_string());
     same("[web] listen", listen(&old.web), listen(&new.web))?;
+    let tls = |web: &Option<Web>| web.as_ref().map_or("none".to_owned(), |web| web.tls.to_string());
+    same("[web] tls", tls(&old.web), tls(&new.web))?;
     same("[lan] tun", old.lan.tun.to_string(), new.lan.tun.to_string())?;
     same("[lan] capture", old.lan.capture.name().to_owned(), new.lan.capture.name().to_owned())?;
     same("[lan] interface", lans(old), lans(new))

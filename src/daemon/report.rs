@@ -426,6 +426,27 @@ pub struct LinkOrder {
     pub uplink: String,
     /// What it should be.
     pub state: LinkState,
+    /// How whoever orders has seen it. If it is otherwise by now, nothing is done: he is told who was faster (409).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<LinkSeen>,
+}
+
+impl LinkOrder {
+    /// That `uplink` be so, whatever it is now.
+    #[must_use]
+    pub fn new(uplink: String, state: LinkState) -> Self {
+        Self { uplink, state, expect: None }
+    }
+}
+
+/// How people have seen an uplink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkSeen {
+    /// Not taken down by anybody, whatever else may ail it.
+    Up,
+    /// Taken down by hand.
+    Down,
 }
 
 /// What people can want of an uplink.
@@ -436,6 +457,8 @@ pub enum LinkState {
     Up,
     /// Out of use: no new connections
     Down,
+    /// The other of the two
+    Toggle,
 }
 
 impl LinkState {
@@ -445,6 +468,7 @@ impl LinkState {
         match self {
             Self::Up => "up",
             Self::Down => "down",
+            Self::Toggle => "toggle",
         }
     }
 }
@@ -593,7 +617,9 @@ pub struct EventReport {
     /// `lease-obtained`, `lease-ended`, `lease-denied`, `lease-refused`, `lease-declined`, `dhcp-server-silent`,
     /// `session-failed` (by PPPoE: lost, or none to be had); of a configuration that is applied: `uplink-added`,
     /// `uplink-removed`, `uplink-replaced`, `uplink-set`; of urgent traffic: `isolated-moved` (another line has the role that
-    /// the router gives), `isolated-bulky` (a host's urgent connections carry much: new ones go to the pool).
+    /// the router gives), `isolated-bulky` (a host's urgent connections carry much: new ones go to the pool); of people: `claimed`,
+    /// `signed-in`, `signed-out`, `sign-in-failed`, `user-added`, `user-changed`, `user-removed`, `token-added`, `token-removed`,
+    /// `configuration-written`.
     pub event: String,
     /// Name of the uplink that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -639,11 +665,18 @@ pub struct Problem {
     pub status: u16,
     /// What is wrong, and what would be right.
     pub detail: String,
+    /// Who was faster, of an order that came too late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When he was, as RFC 3339 writes it, in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 impl Default for Problem {
     fn default() -> Self {
-        Self { kind: "about:blank".to_owned(), title: String::new(), status: 0, detail: String::new() }
+        let kind = "about:blank".to_owned();
+        Self { kind, title: String::new(), status: 0, detail: String::new(), by: None, at: None }
     }
 }
 

@@ -131,7 +131,7 @@ pub(super) async fn route(
     let mut router = Router::start(path, config, host, history.clone()).await?;
     let mut control =
         Control::open(&socket, history.clone()).map_err(DaemonError::during(socket.display().to_string()))?;
-    let handle = Handle::new(control.sender(), history.clone(), router.told_config.subscribe());
+    let handle = Handle::new(control.sender(), history.clone(), router.told_config.subscribe(), path);
     let _companions =
         Companions::start(companions, &handle).map_err(DaemonError::during("start what runs beside the router"))?;
     info!(control = %socket.display(), "router is running");

@@ -77,6 +77,8 @@ pub(super) struct UplinkState {
     pub(super) taken_down_by: Option<String>,
     /// Who has last said by hand what it should be, in this run.
     pub(super) ordered_by: Option<String>,
+    /// When, in milliseconds since 1970.
+    pub(super) ordered_at: Option<u64>,
     /// Whether it serves or waits, as far as it works.
     pub(super) duty: Duty,
     /// What was last told of that.
@@ -133,6 +135,7 @@ impl UplinkState {
             flows_address,
             taken_down_by,
             ordered_by: None,
+            ordered_at: None,
             duty: Duty::Serves,
             duty_told: Duty::Serves,
             learned: Learned::default(),

@@ -30,12 +30,18 @@ use server::Servers;
 use table::{Bars, HostRow, LineRow, Picture};
 use traffic::BusyHost;
 
+use crate::web::people::password::Password;
+use crate::web::people::{PeopleError, Role, Store};
+
 /// LAN hosts.
 const HOSTS: u8 = 4;
 /// Down and up, in Mbit/s: two good lines, and the rest as villages have them.
 const SPEEDS: [(u32, u32); 6] = [(50, 10), (20, 5), (20, 5), (10, 2), (6, 1), (16, 4)];
 /// Between two looks at the router.
 const REDRAW_EVERY: Duration = Duration::from_secs(1);
+/// Who may take lines down in the demo.
+const USER: &str = "operator";
+const PASSWORD: &str = "potato";
 
 /// Why the demo could not be shown.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +49,9 @@ pub enum DemoError {
     /// The lab could not be built, or the router did not start in it.
     #[error(transparent)]
     Lab(#[from] LabError),
+    /// Nobody can sign in.
+    #[error(transparent)]
+    People(#[from] PeopleError),
     /// The output is gone, or this program cannot find itself.
     #[error("{action}: {source}")]
     Io {
@@ -67,9 +76,11 @@ pub fn run(time: Option<Duration>) -> Result<(), DemoError> {
     let mut stop = runtime.block_on(async { StopSignals::take() })?;
     let lab = Lab::build(options())?;
     let servers = Servers::start(lab.internet())?;
+    add_user(&lab)?;
     let router = lab.start_router(&binary, Capture::Auto)?;
     let pages = Pages::open(lab.router(), SocketAddr::from((ROUTER_ADDRESS, PAGES_PORT)))?;
-    say(&format!("The page of potatoes: {}", pages.url())).map_err(failed("standard output"))?;
+    let sign_in = format!("sign in as {USER} with the password {PASSWORD} to take lines down and put them back");
+    say(&format!("The page of potatoes: {}\n({sign_in})", pages.url())).map_err(failed("standard output"))?;
     let hosts = (1..=HOSTS).map(|number| BusyHost::start(lab.host(number), number)).collect::<Result<Vec<_>, _>>()?;
     let mut show = Show::new(&lab, &servers, router, hosts, (time, pages.url()));
     let shown = runtime.block_on(async {
@@ -79,6 +90,15 @@ pub fn run(time: Option<Duration>) -> Result<(), DemoError> {
     drop((pages, servers, lab));
     shown?;
     say(&format!("\n{summary}\n Everything is removed again.")).map_err(failed("standard output"))
+}
+
+/// Adds the one whom everybody may be.
+fn add_user(lab: &Lab) -> Result<(), DemoError> {
+    let mut store = Store::open(&lab.directory().join("state"))?;
+    // Too short for anything but a demo.
+    let password = Password::typed(PASSWORD.to_owned()).hash().map_err(PeopleError::from)?;
+    let name = USER.parse().map_err(PeopleError::from)?;
+    Ok(store.add_user(&name, Role::Operator, &password, clock::wall().as_secs())?)
 }
 
 /// Six lines of different speeds.
@@ -93,6 +113,7 @@ fn options() -> LabOptions {
         })
         .collect();
     options.pages = true;
+    options.pages_settings += "look = \"anyone\"\n";
     options
 }
 

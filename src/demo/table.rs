@@ -91,7 +91,7 @@ impl Picture {
         ));
         screen.extend(self.hosts.iter().map(host_row));
         screen.push(String::new());
-        screen.push(format!(" The page of potatoes: {}", self.url));
+        screen.push(format!(" The page of potatoes: {} (operator, password: potato)", self.url));
         screen.push(self.footer());
         screen
     }

@@ -1,38 +1,72 @@
-//! The page of potatoes: every line as people see it, live, served to the LAN from the program itself.
+//! The page of potatoes: every line as people see it, live, served to the LAN from the program itself; and all that can be asked
+//! and ordered, for those who have signed in.
 //!
 //! Theory of operation: one listener on the LAN's side, a task a connection, few of them and none for ever without a word.
-//! Every request passes `guard`, which answers only to names that are the router's own and forbids the browser whatever the
-//! page does not need; then it gets a file of the page (`assets`) or the stream of what happens (`live`). All that is shown
-//! comes by a [`Handle`], as it does for the commands.
+//! Every request passes [`guard`], which answers only to names that are the router's own and forbids the browser whatever the
+//! page does not need, and [`access`], which knows who asks and what that needs. Then it gets a file of the page ([`assets`]), the
+//! stream of what happens ([`live`]), something about users ([`sign_in`], [`users`]) or the configuration ([`settings`]), or an
+//! answer of the router's own ([`Handle::api`]), the same as on the control socket; and what hosts have used since midnight
+//! ([`today`]).
 //!
-//! It changes nothing on the router, and asks for no name: whoever is on the LAN may look.
+//! Who may do what is in a file ([`people`]); passwords, certificates and that file are worked on beside this thread.
 
+mod access;
 mod assets;
+mod company;
+mod connection;
+mod cookie;
+mod door;
 mod guard;
 mod live;
+mod needs;
+mod origin;
+pub mod people;
+mod quota;
+mod sent;
+mod settings;
+mod sign_in;
+mod stream;
+mod throttle;
+mod tls;
 mod today;
+mod users;
+mod visitor;
 
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
-use crate::config::Web;
-use crate::daemon::Handle;
+use self::connection::{Patient, Peer, Transport};
+use self::door::Door;
+use self::today::Today;
+use crate::config::{Config, Tls, Web};
+use crate::daemon::{Handle, refused};
 
 /// Connections at one time: a page has one open for the stream and some for a moment.
 const MOST_CONNECTIONS: usize = 256;
+/// Connections of one address at one time.
+const MOST_OF_ONE: usize = 64;
 /// Whoever connects must have asked by then.
 const LONGEST_REQUEST: Duration = Duration::from_secs(10);
 /// An address that is not there yet, or no more, is tried again after this.
@@ -44,25 +78,53 @@ const LONGEST_HEAD: usize = 16 * 1024;
 #[must_use]
 pub fn serve(router: Handle) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
-        let Some(settings) = router.config().borrow().web else { return };
-        let pages = pages(router);
-        loop {
-            let listener = listen(&settings).await;
-            info!(address = %settings.listen, "pages are served");
-            accept(&listener, &pages).await;
-        }
+        let mut config = router.config();
+        let (settings, state_dir) = {
+            let config = config.borrow_and_update();
+            let Some(settings) = config.web.clone() else { return };
+            (settings, config.router.state_dir.clone())
+        };
+        let (tell, today) = watch::channel(Today::default());
+        let count = today::count(router.clone(), tell);
+        let door = Door::new(router.clone());
+        door.prepare();
+        let listener = listen(&settings).await;
+        info!(address = %settings.listen, "pages are served");
+        door.print_claim_code(&url(&settings)).await;
+        let pages = pages(router, door.clone(), today);
+        let mut server = Server { settings, state_dir, config, tls: None, pages };
+        tokio::join!(server.accept(&listener), door.hear_words(), count);
     })
 }
 
+/// Where the page is.
+fn url(settings: &Web) -> String {
+    let scheme = if settings.tls == Tls::Off { Transport::Plain } else { Transport::Tls }.scheme();
+    format!("{scheme}://{}/", settings.listen)
+}
+
 /// Everything that can be asked for.
-fn pages(router: Handle) -> Router {
+fn pages(router: Handle, door: Door, today: watch::Receiver<Today>) -> Router {
+    let people = sign_in::routes().merge(users::routes()).merge(settings::routes()).with_state(door.clone());
     Router::new()
         .route("/live", get(live::stream))
         .merge(assets::routes())
-        .fallback(async || (StatusCode::NOT_FOUND, "there is no such page; the lines are at /\n"))
-        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "pages are only read\n"))
-        .layer(middleware::from_fn(guard::guard))
+        .merge(today::routes(today))
+        .route_service("/v1/{*rest}", router.api())
         .with_state(router)
+        .merge(people)
+        .fallback(async || (StatusCode::NOT_FOUND, "there is no such page; the lines are at /\n"))
+        .method_not_allowed_fallback(not_so)
+        .layer(middleware::from_fn_with_state(door, access::check))
+        .layer(middleware::from_fn(guard::guard))
+}
+
+async fn not_so(request: Request) -> Response {
+    if request.uri().path().starts_with("/v1/") {
+        let wrong = format!("{} is not for {}", request.uri().path(), request.method());
+        return refused(StatusCode::METHOD_NOT_ALLOWED, &wrong);
+    }
+    (StatusCode::METHOD_NOT_ALLOWED, "pages are only read\n").into_response()
 }
 
 /// Listens as soon as that is possible: the LAN may get its address later.
@@ -81,33 +143,116 @@ async fn listen(settings: &Web) -> TcpListener {
     }
 }
 
-/// Takes connections for as long as there are places.
-async fn accept(listener: &TcpListener, pages: &Router) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let pages = pages.clone();
-                connections.spawn(async move {
-                    talk(stream, pages).await;
-                    drop(place);
-                });
+/// Who answers.
+struct Server {
+    settings: Web,
+    state_dir: PathBuf,
+    config: watch::Receiver<Arc<Config>>,
+    /// `None`: connections are plain.
+    tls: Option<TlsAcceptor>,
+    pages: Router,
+}
+
+impl Server {
+    /// Takes connections for as long as there are places.
+    async fn accept(&mut self, listener: &TcpListener) {
+        self.take_certificate().await;
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let mut connections = JoinSet::new();
+        let mut addresses: HashMap<tokio::task::Id, IpAddr> = HashMap::new();
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let (stream, from) = match self.next(listener).await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    debug!(%error, "connection to the pages not taken");
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
+            };
+            while let Some(ended) = connections.try_join_next_with_id() {
+                addresses.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
             }
-            Err(error) => {
-                debug!(%error, "connection to the pages not taken");
-                tokio::time::sleep(RETRY).await;
+            let from = from.ip().to_canonical();
+            if addresses.values().filter(|address| **address == from).count() >= MOST_OF_ONE {
+                debug!(%from, "connection to the pages not taken: this address has many");
+                continue;
+            }
+            let talk = talk(stream, from, self.tls.clone(), self.settings.clone(), self.pages.clone());
+            let task = connections.spawn(async move {
+                talk.await;
+                drop(place);
+            });
+            addresses.insert(task.id(), from);
+        }
+    }
+
+    /// The next connection. When another configuration is applied, the certificate is read again before: it may be another one.
+    async fn next(&mut self, listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => return accepted,
+                Ok(()) = self.config.changed() => {
+                    self.config.mark_unchanged();
+                    self.take_certificate().await;
+                }
             }
         }
-        while connections.try_join_next().is_some() {}
+    }
+
+    /// Reads the certificate. One that was good stays until the next one is; without any, nobody is answered.
+    async fn take_certificate(&mut self) {
+        let mut is_told = false;
+        loop {
+            let (settings, state_dir) = (self.settings.clone(), self.state_dir.clone());
+            let read = spawn_blocking(move || tls::acceptor(&settings, &state_dir));
+            match read.await {
+                Ok(Ok(tls)) => {
+                    self.tls = tls;
+                    return;
+                }
+                Ok(Err(error)) if !is_told => warn!(%error, "pages cannot be encrypted with this certificate"),
+                Ok(Err(_)) | Err(_) => {}
+            }
+            if self.tls.is_some() {
+                return;
+            }
+            is_told = true;
+            tokio::time::sleep(RETRY).await;
+        }
     }
 }
 
-async fn talk(stream: TcpStream, pages: Router) {
+async fn talk(stream: TcpStream, from: IpAddr, tls: Option<TlsAcceptor>, settings: Web, pages: Router) {
+    let Some(tls) = tls else {
+        return converse(stream, Peer { from, transport: Transport::Plain }, pages).await;
+    };
+    let opened = tokio::time::timeout(LONGEST_REQUEST, async {
+        if !tls::is_spoken(&stream).await? {
+            tls::say_so(stream, &settings).await?;
+            return Ok(None);
+        }
+        tls.accept(stream).await.map(Some)
+    });
+    match opened.await {
+        Ok(Ok(Some(stream))) => converse(stream, Peer { from, transport: Transport::Tls }, pages).await,
+        Ok(Ok(None)) | Err(_) => {}
+        Ok(Err(error)) => debug!(%error, %from, "connection to the pages not opened"),
+    }
+}
+
+async fn converse<S>(stream: S, peer: Peer, pages: Router)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let pages = TowerToHyperService::new(pages);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        pages.call(request)
+    });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(LONGEST_REQUEST).max_buf_size(LONGEST_HEAD);
-    if let Err(error) = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages)).await {
+    if let Err(error) = http.serve_connection(TokioIo::new(Patient::new(stream)), service).await {
         debug!(%error, "connection to the pages ended");
     }
 }

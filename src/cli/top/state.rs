@@ -236,9 +236,9 @@ impl Top {
         };
         let text = match state {
             LinkState::Down => format!("Take {name} down? It has {flows}; new ones get other lines."),
-            LinkState::Up => format!("Put {name} back? It has {flows}."),
+            LinkState::Up | LinkState::Toggle => format!("Put {name} back? It has {flows}."),
         };
-        self.question = Some(Question { text, command: Command::Link(LinkOrder { uplink: name, state }) });
+        self.question = Some(Question { text, command: Command::Link(LinkOrder::new(name, state)) });
     }
 
     fn ask_to_reserve(&mut self) {

@@ -165,12 +165,12 @@ fn line_is_taken_down_only_after_a_yes() {
     assert!(text.contains("Take dsl1 down? It has 412 flows, which go on; new ones get other lines. y/n"), "{text}");
     assert_eq!(press(&mut top, &[Key::Down, Key::Char('x')]), [], "a slip is no answer");
     assert_eq!(press(&mut top, &[Key::Char('n'), Key::Char('y')]), []);
-    let down = Command::Link(LinkOrder { uplink: "dsl1".to_owned(), state: LinkState::Down });
+    let down = Command::Link(LinkOrder::new("dsl1".to_owned(), LinkState::Down));
     assert_eq!(press(&mut top, &[Key::Char('t'), Key::Char('y')]), [down]);
     top.handle(Input::Answered("dsl1: ordered down, its state is down".to_owned()));
     assert!(picture(&mut top, (80, 10)).contains("its state is down"));
     top.status.uplinks[0].taken_down_by = Some("uid 0".to_owned());
-    let up = Command::Link(LinkOrder { uplink: "dsl1".to_owned(), state: LinkState::Up });
+    let up = Command::Link(LinkOrder::new("dsl1".to_owned(), LinkState::Up));
     assert_eq!(press(&mut top, &[Key::Char('t'), Key::Char('y')]), [up]);
 }
 

@@ -8,7 +8,8 @@ const ERA: u64 = 146_097;
 const BEFORE_1970: u64 = 719_468;
 
 /// Milliseconds since 1970 as RFC 3339 has them, in UTC: `2026-11-25T14:52:11.250Z`.
-pub(in crate::daemon) fn rfc3339(milliseconds: u64) -> String {
+#[must_use]
+pub fn rfc3339(milliseconds: u64) -> String {
     let (year, month, day) = date(milliseconds / DAY);
     let rest = milliseconds % DAY;
     let (hour, minute, second) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1_000 % 60);

@@ -20,7 +20,7 @@ use crossbeam::channel::{Sender, bounded};
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
-pub(super) use self::calendar::rfc3339;
+pub use self::calendar::rfc3339;
 use self::writer::{Message, Writer};
 use super::report::EventReport;
 use crate::sys::clock;
@@ -34,7 +34,7 @@ const LONGEST_END: Duration = Duration::from_secs(2);
 
 /// What an event is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// The program has taken the machine over.
     #[default]
     RouterStarted,
@@ -94,6 +94,26 @@ pub(super) enum Kind {
     IsolatedMoved,
     /// What was taken for urgent and small carries much.
     IsolatedBulky,
+    /// Somebody has made the router his with the code from its console.
+    Claimed,
+    /// Somebody has signed in.
+    SignedIn,
+    /// Somebody has signed out.
+    SignedOut,
+    /// Somebody has tried to sign in.
+    SignInFailed,
+    /// There is a user more.
+    UserAdded,
+    /// A user has another role or password.
+    UserChanged,
+    /// A user is no more.
+    UserRemoved,
+    /// There is a token for a script more.
+    TokenAdded,
+    /// A token is good for nothing any more.
+    TokenRemoved,
+    /// Somebody has written another configuration by the pages.
+    ConfigurationWritten,
     /// The events of another file are gone from here.
     LogBegun,
     /// Some events before this one could not be kept.
@@ -133,6 +153,16 @@ impl Kind {
             Self::UplinkSet => "uplink-set",
             Self::IsolatedMoved => "isolated-moved",
             Self::IsolatedBulky => "isolated-bulky",
+            Self::Claimed => "claimed",
+            Self::SignedIn => "signed-in",
+            Self::SignedOut => "signed-out",
+            Self::SignInFailed => "sign-in-failed",
+            Self::UserAdded => "user-added",
+            Self::UserChanged => "user-changed",
+            Self::UserRemoved => "user-removed",
+            Self::TokenAdded => "token-added",
+            Self::TokenRemoved => "token-removed",
+            Self::ConfigurationWritten => "configuration-written",
             Self::LogBegun => "log-begun",
             Self::EventsLost => "events-lost",
         }
@@ -141,20 +171,21 @@ impl Kind {
 
 /// Something that has happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) kind: Kind,
+pub struct Record {
+    /// What it is of.
+    pub kind: Kind,
     /// The line that it is about.
-    pub(super) uplink: Option<String>,
+    pub uplink: Option<String>,
     /// How it was before.
-    pub(super) from: Option<String>,
-    /// How it is now, or is wanted to be.
-    pub(super) to: Option<String>,
+    pub from: Option<String>,
+    /// How it is now, or is wanted to be; of users and tokens: who it is about.
+    pub to: Option<String>,
     /// Why; of an order that changes nothing: why not.
-    pub(super) cause: Option<String>,
+    pub cause: Option<String>,
     /// Who did it.
-    pub(super) by: Option<String>,
+    pub by: Option<String>,
     /// How many.
-    pub(super) count: Option<u64>,
+    pub count: Option<u64>,
 }
 
 /// Which events are asked for.

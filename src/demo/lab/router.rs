@@ -53,7 +53,7 @@ pub(super) fn configuration(directory: &Path, options: &LabOptions, capture: Cap
         capture = capture.name(),
     );
     if options.pages {
-        text += &format!("\n[web]\nlisten = \"{ROUTER_ADDRESS}:{PAGES_PORT}\"\n");
+        text += &format!("\n[web]\nlisten = \"{ROUTER_ADDRESS}:{PAGES_PORT}\"\n{}", options.pages_settings);
     }
     if !options.health_targets.is_empty() {
         let targets: Vec<_> = options.health_targets.iter().map(|target| format!("\"{target}\"")).collect();

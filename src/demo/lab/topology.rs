@@ -107,6 +107,8 @@ pub struct LabOptions {
     pub health_targets: Vec<String>,
     /// Whether the router serves its pages to the LAN, at [`ROUTER_ADDRESS`] and port [`PAGES_PORT`].
     pub pages: bool,
+    /// What else `[web]` says then, a line each.
+    pub pages_settings: String,
 }
 
 impl LabOptions {
@@ -123,6 +125,7 @@ impl LabOptions {
             tell_rates: true,
             health_targets: Vec::new(),
             pages: false,
+            pages_settings: "tls = \"off\"\n".to_owned(),
         }
     }
 }

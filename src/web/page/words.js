@@ -70,6 +70,11 @@ const KINDS = {
   "gateway-moved": ["spin", "warn", (event) => `gateway moved${event.to ? ` to ${event.to}` : ""}`],
   "address-conflict": ["lame", "bad", (event) => `address conflict${because(event)}`],
   "host-limited": ["lock", "warn", (event) => `host over its limit${because(event)}`],
+  claimed: ["potato", "good", () => "has claimed this router"],
+  "signed-in": ["potato", "quiet", () => "signed in"],
+  "signed-out": ["potato", "quiet", () => "signed out"],
+  "sign-in-failed": ["lock", "bad", (event) => `sign-in failed${event.to ? ` as ${event.to}` : ""}${because(event)}`],
+  "configuration-written": ["gear", "isolated", () => "configuration written"],
   "session-failed": ["down", "warn", (event) => `session failed${because(event)}`],
 };
 
