@@ -2,17 +2,18 @@
 //!
 //! A page gets the latest events at first, or those that it has missed when it was connected before; then the state of all
 //! lines, at once when something has happened and else each second. It reads at its own pace: nothing is kept for it here.
+//! Which event it has seen last it says by `Last-Event-ID`, as browsers do by themselves, or by `?since=`.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::{Stream, stream};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -23,14 +24,22 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Events that a page is told at first, and at most at once.
 const EVENTS_AT_ONCE: usize = 60;
 
+/// The query of `GET /live`.
+#[derive(Debug, Deserialize)]
+pub(super) struct LiveQuery {
+    /// The last event that the page has seen.
+    since: Option<u64>,
+}
+
 /// `GET /live`.
 pub(super) async fn stream(
     State(router): State<Handle>,
+    Query(query): Query<LiveQuery>,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     // From here on what comes is news.
     let news = router.news();
-    let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).or(query.since);
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut page = Page { router, news, ticks, seen, waiting: VecDeque::new() };
