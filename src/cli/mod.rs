@@ -35,7 +35,7 @@ use crate::daemon::report::{
 };
 use crate::daemon::{self, DaemonError, LogFormat};
 use crate::demo::{self, DemoError, Mood};
-use crate::host::HostError;
+use crate::host::{FlowFile, HostError};
 use crate::web;
 
 /// Something failed while it ran.
@@ -87,6 +87,9 @@ enum Command {
     Cleanup {
         #[command(flatten)]
         place: Place,
+        /// Leave the connections to a router that starts again
+        #[arg(long)]
+        keep_flows: bool,
     },
     /// Show how the running router and its uplinks are
     #[command(after_help = "Examples:\n  potato status\n  potato status --json | jq '.uplinks[] | {name, state}'")]
@@ -420,7 +423,10 @@ fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Run { config, log_format } => run_router(&config, log_format),
         Command::Check { config } => check::run(&config),
-        Command::Cleanup { place } => cleanup::run(&place.run_dir()?),
+        Command::Cleanup { place, keep_flows } => {
+            let flow_file = if keep_flows { FlowFile::Keep } else { FlowFile::Delete };
+            cleanup::run(&place.run_dir()?, flow_file)
+        }
         Command::Status { place, json } => status::run(&place.run_dir()?, Format::of(json)),
         Command::Flows { place, json, filter } => {
             let Filter { host, uplink, protocol, limit } = filter;
