@@ -23,6 +23,9 @@ use crate::sys::clock;
 
 /// Longest that a connection may stand still.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a name is asked for before it is given up, and how long an answer may take.
+const QUESTIONS: usize = 3;
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// Downloads that a host has at once.
 const DOWNLOADS: u64 = 10;
 /// Servers on the internet: 203.0.113.1 to .9.
@@ -192,7 +195,17 @@ async fn upload(to: Ipv4Addr, length: u64, number: u64, counters: &HostCounters)
     if answer.ends_with(b"200") { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
+/// Asks the name server, and asks again as resolvers do (RFC 1035 section 4.2.1): nobody repeats a lost question for them.
 async fn ask_name(number: u64) -> io::Result<()> {
+    for _ in 1..QUESTIONS {
+        if ask_once(number).await.is_ok() {
+            return Ok(());
+        }
+    }
+    ask_once(number).await
+}
+
+async fn ask_once(number: u64) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     socket.connect((NAME_SERVER, 53)).await?;
     let [.., high, low] = number.to_be_bytes();
@@ -200,7 +213,7 @@ async fn ask_name(number: u64) -> io::Result<()> {
     question.extend(number.to_be_bytes());
     socket.send(&question).await?;
     let mut answer = [0; 512];
-    let length = timeout(Duration::from_secs(5), socket.recv(&mut answer)).await??;
+    let length = timeout(ANSWER_WITHIN, socket.recv(&mut answer)).await??;
     if answer[..length].starts_with(&[high, low]) { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
