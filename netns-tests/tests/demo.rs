@@ -27,8 +27,9 @@ fn left_by(id: u32) -> Vec<String> {
 }
 
 #[test]
-fn the_demo_shows_six_lines_and_leaves_nothing() {
-    let child = start(&["--seconds", "5"]);
+fn the_demo_shows_six_lines_one_that_fails_and_leaves_nothing() {
+    // The first line fails after 15 s.
+    let child = start(&["--seconds", "18"]);
     let id = child.id();
     let output = child.wait_with_output().must();
     let (said, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -40,7 +41,8 @@ fn the_demo_shows_six_lines_and_leaves_nothing() {
         let connections: u64 = row.split_whitespace().last().and_then(|word| word.parse().ok()).expect(row);
         assert!(connections > 0, "{said}");
     }
-    assert!(said.contains(", 0 failed."), "{said}");
+    assert!(said.contains("15 s  dsl3: somebody pulls the stick out\n") && said.contains("dsl3 missing"), "{said}");
+    assert!(said.contains(", 0 failed.\n A line was in trouble once; "), "{said}");
     assert_eq!(left_by(id), Vec::<String>::new());
 }
 

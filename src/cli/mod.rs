@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, ConfigError};
 use crate::daemon::rehearsal::{self, ExplainQuery};
@@ -35,8 +35,8 @@ use crate::daemon::report::{
     EventsQuery, FlowsQuery, LinkOrder, LinkState, ReleaseOrder, ReserveOrder, WhenDown, WhyQuery,
 };
 use crate::daemon::{self, DaemonError, LogFormat};
-use crate::demo::{self, DemoError};
-use crate::host::HostError;
+use crate::demo::{self, DemoError, Mood};
+use crate::host::{FlowFile, HostError};
 use crate::web::people::PeopleError;
 use crate::{trends, web};
 
@@ -89,6 +89,9 @@ enum Command {
     Cleanup {
         #[command(flatten)]
         place: Place,
+        /// Leave the connections to a router that starts again
+        #[arg(long)]
+        keep_flows: bool,
     },
     /// Show how the running router and its uplinks are
     #[command(after_help = "Examples:\n  potato status\n  potato status --json | jq '.uplinks[] | {name, state}'")]
@@ -287,12 +290,16 @@ enum Command {
     /// Show a router with six lines at work, in network namespaces of its own; needs root
     ///
     /// Builds a LAN with hosts, six internet lines of different speeds and an internet, lets traffic run, and shows a
-    /// table of it each second. Touches nothing outside, and removes everything at its end.
-    #[command(after_help = "Example:\n  sudo potato demo --seconds 30")]
+    /// table of it each second, and the router's page on 127.0.0.1. From the fifteenth second on lines fail and recover now
+    /// and then. Touches nothing outside, and removes everything at its end.
+    #[command(after_help = "Examples:\n  sudo potato demo --seconds 60\n  sudo potato demo --calm")]
     Demo {
         /// End after so many seconds; without it, at Ctrl-C
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
         seconds: Option<u64>,
+        /// No line fails
+        #[arg(long)]
+        calm: bool,
     },
 }
 
@@ -411,6 +418,12 @@ impl CommandError {
     }
 }
 
+/// All commands and options, for whoever writes manuals and completions of them.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Runs the program; its exit status is the process's.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -432,7 +445,10 @@ fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Run { config, log_format } => run_router(&config, log_format),
         Command::Check { config } => check::run(&config),
-        Command::Cleanup { place } => cleanup::run(&place.run_dir()?),
+        Command::Cleanup { place, keep_flows } => {
+            let flow_file = if keep_flows { FlowFile::Keep } else { FlowFile::Delete };
+            cleanup::run(&place.run_dir()?, flow_file)
+        }
         Command::Status { place, json } => status::run(&place.run_dir()?, Format::of(json)),
         Command::Flows { place, json, filter } => {
             let Filter { host, uplink, protocol, limit } = filter;
@@ -464,7 +480,10 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Reload { place, json } => reload::run(&place.run_dir()?, Format::of(json)),
         Command::User { command } => people::user(command),
         Command::Token { command } => people::token(command),
-        Command::Demo { seconds } => Ok(demo::run(seconds.map(Duration::from_secs))?),
+        Command::Demo { seconds, calm } => {
+            let mood = if calm { Mood::Calm } else { Mood::Eventful };
+            Ok(demo::run(seconds.map(Duration::from_secs), mood)?)
+        }
     }
 }
 

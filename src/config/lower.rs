@@ -52,6 +52,23 @@ const UPLINK: [&str; 17] = [
     "drain",
 ];
 
+/// Every section as it stands in the file, and the keys that it may have.
+#[must_use]
+pub fn keys() -> [(&'static str, &'static [&'static str]); SECTIONS.len()] {
+    [
+        ("[router]", &ROUTER),
+        ("[lan]", &LAN),
+        ("[[uplink]]", &UPLINK),
+        ("[health]", &health::KEYS),
+        ("[limits]", &limits::KEYS),
+        ("[[reserve]]", &reserve::KEYS),
+        ("[[rule]]", &rule::KEYS),
+        ("[[forward]]", &forward::KEYS),
+        ("[web]", &web::KEYS),
+        ("[metrics]", &metrics::KEYS),
+    ]
+}
+
 /// Most flows that fit when nobody says otherwise.
 const DEFAULT_FLOWS: NonZeroU32 = NonZeroU32::new(1_000_000).unwrap();
 /// Bounds of `flows`. Below, a web page fills the table; above, the slab alone takes gigabytes.

@@ -43,6 +43,7 @@ pub use error::ConfigError;
 pub use forward::{Forward, ForwardTarget, ForwardedLines};
 pub use host::{HostIdentity, HostIdentityError, HostName};
 pub use interface::{DevicePath, UplinkInterface};
+pub use lower::keys;
 pub use metrics::Metrics;
 pub use password::PasswordError;
 pub use reserve::{Hours, Reservation, TimeOfDay};

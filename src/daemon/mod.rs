@@ -59,6 +59,7 @@ mod rules;
 mod settle;
 mod state_file;
 mod status;
+mod supervisor;
 mod thousands;
 mod traffic;
 mod uplink;

@@ -23,6 +23,7 @@ use super::rules;
 use super::uplink::UplinkState;
 use crate::config::{self, Config};
 use crate::placement::UplinkId;
+use crate::sys::clock;
 
 impl Router<'_> {
     /// Reads the file again and applies it, on the order of `by`.
@@ -31,10 +32,12 @@ impl Router<'_> {
     /// What is wrong with the file, or cannot change while the router runs; then nothing has changed.
     pub(super) async fn reload(&mut self, by: &str) -> Result<ReloadReport, String> {
         let path = self.path.display().to_string();
+        self.supervisor.reload_begins(clock::monotonic());
         let outcome = match self.read_again() {
             Ok((new, plan)) => Ok(self.apply(new, plan, by).await),
             Err(wrong) => Err(wrong),
         };
+        self.supervisor.reload_ends();
         match &outcome {
             Ok(report) => info!(config = %path, by, result = %report.text(), "configuration is applied"),
             Err(error) => error!(config = %path, by, %error, "configuration is not applied; the old one stays"),

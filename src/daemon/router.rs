@@ -36,6 +36,7 @@ use super::report::{FlowsQuery, FlowsReport, StatusReport, UplinkReport, WhyQuer
 use super::reservation_file::ReservationFile;
 use super::reservations::Reservations;
 use super::rules::RuleIds;
+use super::supervisor::{Supervisor, Wishes};
 use super::uplink::UplinkState;
 use super::{DaemonError, control_socket, engine, status};
 use crate::config::Config;
@@ -44,7 +45,7 @@ use crate::flow::Timestamp;
 use crate::host::{Host, HostEvent, HostEvents};
 use crate::io::{self, Shortcut, WorkerFailure, Workers};
 use crate::link::{dhcp, health};
-use crate::placement::{Isolation, LanId, Snapshot, UplinkId};
+use crate::placement::{Availability, Isolation, LanId, Snapshot, UplinkId};
 use crate::sys::bpf::Program;
 use crate::sys::{affinity, clock};
 use crate::wire::PacketBuffer;
@@ -108,6 +109,8 @@ pub(super) struct Router<'h> {
     /// When lines were last looked at for what they can do.
     pub(super) learnt_at: Timestamp,
     queue_drops: QueueDrops,
+    /// Who has started us and wants to know how we are.
+    pub(super) supervisor: Supervisor,
     started: Timestamp,
     events: HostEvents,
     frames: mpsc::Receiver<(UplinkId, PacketBuffer)>,
@@ -137,6 +140,7 @@ pub(super) async fn route(
     info!(control = %socket.display(), "router is running");
     let outcome = router.run(&mut control, &mut signals).await;
     info!("router is stopping");
+    router.supervisor.stopping();
     if outcome.is_ok() {
         router.release();
     }
@@ -203,6 +207,7 @@ impl<'h> Router<'h> {
             rates: Rates::default(),
             learnt_at: Timestamp::default(),
             queue_drops: QueueDrops::default(),
+            supervisor: Supervisor::new(now(), &Wishes::of_environment()),
             started: now(),
             events: host.watch().await?,
             frames,
@@ -247,7 +252,19 @@ impl<'h> Router<'h> {
                 }
             }
             self.change_addresses().await;
+            self.tell_supervisor();
         }
+    }
+
+    fn tell_supervisor(&mut self) {
+        if !self.supervisor.is_there() {
+            return;
+        }
+        let lines = || places::configured(&self.uplinks);
+        let works =
+            |uplink: &&UplinkState| matches!(uplink.availability(), Availability::Usable | Availability::Standby);
+        let (working, all) = (lines().filter(works).count(), lines().count());
+        self.supervisor.handle_turn(now(), working, all);
     }
 
     async fn next_event(&mut self, control: &mut Control, signals: &mut Signals) -> Result<Event, DaemonError> {

@@ -1,20 +1,27 @@
 //! The demonstration: a LAN of four hosts, six internet lines of different speeds and an internet, all in network
 //! namespaces, with the router between them and live traffic through it.
 //!
-//! [`run`] builds the lab, starts this same program as the router, lets the hosts work, shows a table that is redrawn
-//! each second (plain lines when the output is no terminal), and at the end says what each line has carried. It leaves
-//! nothing behind, and touches nothing outside its namespaces.
+//! [`run`] builds the lab, starts this same program as the router, lets the hosts work, has lines fail and recover now and
+//! then, shows a table that is redrawn each second (plain lines when the output is no terminal), and at the end says what each
+//! line has carried, and what has become of everybody's requests. It leaves nothing behind, and touches nothing outside its
+//! namespaces.
 
 pub mod lab;
 pub mod server;
 
+mod fault;
+mod outages;
 mod pages;
+mod schedule;
 mod table;
 mod task;
 mod traffic;
+mod troubles;
+mod variety;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -22,13 +29,17 @@ use serde_json::Value;
 
 use crate::sys::clock;
 use lab::{
-    Capture, Lab, LabError, LabOptions, PAGES_PORT, ROUTER_ADDRESS, Router, StopSignals, UplinkOptions, host_address,
-    router::uplinks_of,
+    Capture, Lab, LabError, LabOptions, NAME_SERVER, PAGES_PORT, ROUTER_ADDRESS, Router, SERVER, StopSignals,
+    UplinkOptions, host_address, router::uplinks_of,
 };
+use outages::Outages;
 use pages::Pages;
 use server::Servers;
 use table::{Bars, HostRow, LineRow, Picture};
-use traffic::BusyHost;
+use traffic::{BusyHost, Witness};
+use troubles::Troubles;
+
+pub use troubles::Mood;
 
 use crate::web::people::password::Password;
 use crate::web::people::{PeopleError, Role, Store};
@@ -62,11 +73,11 @@ pub enum DemoError {
     },
 }
 
-/// Shows the demo for `time`, or until SIGINT or SIGTERM.
+/// Shows the demo for `time`, or until SIGINT or SIGTERM; its lines fail now and then, or do not, as `mood` says.
 ///
 /// # Errors
 /// When not root, without `/dev/net/tun` or `ip`, or when the router fails; the message says what to do.
-pub fn run(time: Option<Duration>) -> Result<(), DemoError> {
+pub fn run(time: Option<Duration>, mood: Mood) -> Result<(), DemoError> {
     let failed = |action| move |source| DemoError::Io { action, source };
     let binary = std::env::current_exe().map_err(failed("finding this program"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -81,8 +92,11 @@ pub fn run(time: Option<Duration>) -> Result<(), DemoError> {
     let pages = Pages::open(lab.router(), SocketAddr::from((ROUTER_ADDRESS, PAGES_PORT)))?;
     let sign_in = format!("sign in as {USER} with the password {PASSWORD} to take lines down and put them back");
     say(&format!("The page of potatoes: {}\n({sign_in})", pages.url())).map_err(failed("standard output"))?;
-    let hosts = (1..=HOSTS).map(|number| BusyHost::start(lab.host(number), number)).collect::<Result<Vec<_>, _>>()?;
-    let mut show = Show::new(&lab, &servers, router, hosts, (time, pages.url()));
+    let outages = Outages::default();
+    let witness = Witness { visitors: servers.visitors(), outages: outages.clone(), lines: addresses(&lab) };
+    let start = |number| BusyHost::start(lab.host(number), number, witness.clone());
+    let hosts = (1..=HOSTS).map(start).collect::<Result<Vec<_>, _>>()?;
+    let mut show = Show::new(&lab, &servers, router, hosts, (time, pages.url()), (mood, outages));
     let shown = runtime.block_on(async {
         tokio::select! { shown = show.run() => shown, () = stop.wait() => Ok(()) }
     });
@@ -114,7 +128,14 @@ fn options() -> LabOptions {
         .collect();
     options.pages = true;
     options.pages_settings += "look = \"anyone\"\n";
+    // The internet of the lab has no others.
+    options.health_targets = vec!["gateway".to_owned(), NAME_SERVER.to_string(), SERVER.to_string()];
     options
+}
+
+/// The addresses of the lines, in their order.
+fn addresses(lab: &Lab) -> Arc<[IpAddr]> {
+    lab.options().uplinks.iter().map(|uplink| IpAddr::V4(uplink.address)).collect()
 }
 
 /// Bytes of an uplink, each way.
@@ -136,6 +157,10 @@ struct Show<'a> {
     screen: Screen,
     before: Vec<Carried>,
     looked: Duration,
+    troubles: Troubles,
+    outages: Outages,
+    /// What has befallen a line, the last time.
+    news: Option<String>,
 }
 
 impl<'a> Show<'a> {
@@ -145,17 +170,38 @@ impl<'a> Show<'a> {
         router: Router,
         hosts: Vec<BusyHost>,
         (time, url): (Option<Duration>, String),
+        (mood, outages): (Mood, Outages),
     ) -> Self {
-        let now = clock::monotonic();
-        let before = vec![Carried::default(); lab.options().uplinks.len()];
-        Self { lab, servers, router, hosts, time, url, started: now, screen: Screen::open(), before, looked: now }
+        let (started, lines) = (clock::monotonic(), lab.options().uplinks.len());
+        Self {
+            lab,
+            servers,
+            router,
+            hosts,
+            time,
+            url,
+            started,
+            screen: Screen::open(),
+            before: vec![Carried::default(); lines],
+            looked: started,
+            troubles: Troubles::new(mood, lines, outages.clone()),
+            outages,
+            news: None,
+        }
     }
 
-    /// Redraws each second until the time is up.
+    /// Redraws each second, and has lines fail and recover, until the time is up.
     async fn run(&mut self) -> Result<(), DemoError> {
         let mut ticks = tokio::time::interval(REDRAW_EVERY);
         loop {
-            ticks.tick().await;
+            let due = self.troubles.poll_timeout().map(|due| due.saturating_sub(self.elapsed()));
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {
+                    self.make_trouble()?;
+                    continue;
+                }
+            }
             let (status, now) = (self.router.status()?, clock::monotonic());
             let picture = self.picture(&status, now, self.looked);
             self.screen.draw(&picture).map_err(|source| DemoError::Io { action: "standard output", source })?;
@@ -165,6 +211,20 @@ impl<'a> Show<'a> {
             self.before = uplinks_of(&status).map(carried).collect();
             self.looked = now;
         }
+    }
+
+    fn elapsed(&self) -> Duration {
+        clock::monotonic().saturating_sub(self.started)
+    }
+
+    /// Has befall the lines what is due, and says so.
+    fn make_trouble(&mut self) -> Result<(), DemoError> {
+        let elapsed = self.elapsed();
+        for news in self.troubles.handle_timeout(self.lab, elapsed, clock::monotonic())? {
+            self.screen.tell(elapsed, &news).map_err(|source| DemoError::Io { action: "standard output", source })?;
+            self.news = Some(news);
+        }
+        Ok(())
     }
 
     /// Stops all, and gives the summary if all went `well`.
@@ -191,6 +251,8 @@ impl<'a> Show<'a> {
             lines,
             hosts,
             url: self.url.clone(),
+            news: self.news.clone(),
+            outages: self.outages.count(),
             elapsed,
             remaining: self.time.map(|time| time.saturating_sub(elapsed)),
         }
@@ -224,6 +286,7 @@ fn host_row(number: u8, host: &BusyHost) -> HostRow {
         uploads: read(&counters.uploads),
         requests: read(&counters.requests),
         names: read(&counters.names),
+        cut_off: read(&counters.cut_off),
         failed: read(&counters.failed),
         bytes: read(&counters.received_bytes) + read(&counters.sent_bytes),
     }
@@ -265,6 +328,14 @@ impl Screen {
             ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
         let blocks = locale.to_uppercase().replace('-', "").contains("UTF8");
         Self::Terminal(if blocks { Bars::Blocks } else { Bars::Ascii })
+    }
+
+    /// Says what has befallen a line, where that scrolls away; the picture has it otherwise.
+    fn tell(&self, elapsed: Duration, news: &str) -> io::Result<()> {
+        match self {
+            Self::Plain => say(&format!("{:>4} s  {news}", elapsed.as_secs())),
+            Self::Terminal(_) => Ok(()),
+        }
     }
 
     fn draw(&self, picture: &Picture) -> io::Result<()> {

@@ -3,12 +3,12 @@
 //!
 //! They know two requests: `GET /bytes/N` gives N bytes, `PUT /bytes/N` takes N. The bytes are the same for every
 //! request, and differ from block to block, so that a hash tells of any that was lost, doubled or moved. No keep-alive,
-//! no other paths, no real names.
+//! no other paths, no real names. Requests and questions may have a number; the servers remember where it came from.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,11 +19,37 @@ use super::task::Tasks;
 
 /// Longest request head that is read.
 const LONGEST_HEAD: usize = 4096;
+/// Bytes of a question to the name server before its number.
+const NAME_HEADER: usize = 12;
+/// What stands before a request's number in its head.
+pub(super) const NUMBER_FIELD: &str = "Request-Number: ";
 /// Bytes are made and written by blocks of this many.
 const BLOCK: usize = 64 * 1024;
 
-/// Connections accepted, by the address they came from.
-pub type Visitors = Arc<Mutex<HashMap<IpAddr, u64>>>;
+/// Who has come, and with what.
+#[derive(Debug, Default)]
+struct Visits {
+    /// Connections accepted, by the address they came from.
+    connections: HashMap<IpAddr, u64>,
+    /// Where numbered requests came from.
+    requests: HashMap<u64, IpAddr>,
+}
+
+/// What the servers have seen. Clones are the same book.
+#[derive(Clone, Debug, Default)]
+pub struct Visitors(Arc<Mutex<Visits>>);
+
+impl Visitors {
+    /// Where the request with this number came from, if it ever did. It is forgotten by that.
+    #[must_use]
+    pub fn take_request(&self, number: u64) -> Option<IpAddr> {
+        self.visits().requests.remove(&number)
+    }
+
+    fn visits(&self) -> MutexGuard<'_, Visits> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Servers running in a namespace until they are dropped.
 #[derive(Debug)]
@@ -39,12 +65,12 @@ impl Servers {
     /// When a port is taken, or the namespace cannot be entered.
     pub fn start(namespace: &Namespace) -> Result<Self, LabError> {
         let visitors = Visitors::default();
-        let counted = Arc::clone(&visitors);
+        let counted = visitors.clone();
         let tasks = Tasks::start(namespace, move || async move {
             let web = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)).await?;
             let names = UdpSocket::bind((NAME_SERVER, 53)).await?;
             Ok(async move {
-                tokio::join!(serve_web(web, counted), serve_names(names));
+                tokio::join!(serve_web(web, counted.clone()), serve_names(names, counted));
             })
         })?;
         Ok(Self { visitors, _tasks: tasks })
@@ -53,7 +79,13 @@ impl Servers {
     /// How many connections came from `address`.
     #[must_use]
     pub fn connections_from(&self, address: IpAddr) -> u64 {
-        self.visitors.lock().unwrap_or_else(PoisonError::into_inner).get(&address).copied().unwrap_or(0)
+        self.visitors.visits().connections.get(&address).copied().unwrap_or(0)
+    }
+
+    /// The book of who has come.
+    #[must_use]
+    pub fn visitors(&self) -> Visitors {
+        self.visitors.clone()
     }
 }
 
@@ -64,16 +96,21 @@ async fn serve_web(listener: TcpListener, visitors: Visitors) {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
-        *visitors.lock().unwrap_or_else(PoisonError::into_inner).entry((*visitor.ip()).into()).or_default() += 1;
+        let visitor = IpAddr::from(*visitor.ip());
+        *visitors.visits().connections.entry(visitor).or_default() += 1;
+        let visitors = visitors.clone();
         // A visitor that goes away has had enough.
-        tokio::spawn(async move { drop(answer(stream).await) });
+        tokio::spawn(async move { drop(answer(stream, visitor, &visitors).await) });
     }
 }
 
-async fn serve_names(socket: UdpSocket) {
+async fn serve_names(socket: UdpSocket, visitors: Visitors) {
     let mut question = [0; 1500];
     loop {
         if let Ok((length, asker)) = socket.recv_from(&mut question).await {
+            if let Some(number) = question[..length].get(NAME_HEADER..).and_then(|rest| rest.first_chunk()) {
+                visitors.visits().requests.insert(u64::from_be_bytes(*number), asker.ip());
+            }
             // The bit that makes a question an answer.
             question[2] |= 0x80;
             let _ = socket.send_to(&question[..length], asker).await;
@@ -81,8 +118,11 @@ async fn serve_names(socket: UdpSocket) {
     }
 }
 
-async fn answer(mut stream: TcpStream) -> io::Result<()> {
+async fn answer(mut stream: TcpStream, visitor: IpAddr, visitors: &Visitors) -> io::Result<()> {
     let (head, body) = read_head(&mut stream).await?;
+    if let Some(number) = parse_number(&head) {
+        visitors.visits().requests.insert(number, visitor);
+    }
     match parse_request(&head) {
         Some(Request::Give(length)) => {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
@@ -126,6 +166,10 @@ fn parse_request(head: &str) -> Option<Request> {
         "PUT" => Some(Request::Take(length)),
         _ => None,
     }
+}
+
+fn parse_number(head: &str) -> Option<u64> {
+    head.lines().find_map(|line| line.strip_prefix(NUMBER_FIELD))?.parse().ok()
 }
 
 async fn give(stream: &mut TcpStream, length: u64) -> io::Result<()> {
@@ -175,5 +219,7 @@ mod tests {
         for wrong in ["", "GET", "GET /bytes/", "GET /bytes/-1 HTTP/1.1", "POST /bytes/1 HTTP/1.1", "GET / HTTP/1.1"] {
             assert_eq!(parse_request(wrong), None, "{wrong}");
         }
+        assert_eq!(parse_number("GET /bytes/1 HTTP/1.1\r\nRequest-Number: 18446744073709551615"), Some(u64::MAX));
+        assert_eq!(parse_number("GET /bytes/1 HTTP/1.1\r\nRequest-Number: x"), None);
     }
 }

@@ -31,6 +31,7 @@ pub(super) struct HostRow {
     pub(super) uploads: u64,
     pub(super) requests: u64,
     pub(super) names: u64,
+    pub(super) cut_off: u64,
     pub(super) failed: u64,
     pub(super) bytes: u64,
 }
@@ -51,6 +52,10 @@ pub(super) struct Picture {
     pub(super) hosts: Vec<HostRow>,
     /// Where the router's pages are.
     pub(super) url: String,
+    /// What has befallen a line, the last time.
+    pub(super) news: Option<String>,
+    /// How often a line was in trouble.
+    pub(super) outages: usize,
     pub(super) elapsed: Duration,
     pub(super) remaining: Option<Duration>,
 }
@@ -86,11 +91,11 @@ impl Picture {
         ));
         screen.push(String::new());
         screen.push(format!(
-            " {:<5} {:<14} {:>9} {:>8} {:>9} {:>6} {:>7} {:>9}",
-            "HOST", "ADDRESS", "DOWNLOADS", "UPLOADS", "REQUESTS", "NAMES", "FAILED", "TOTAL"
+            " {:<5} {:<14} {:>9} {:>8} {:>9} {:>6} {:>4} {:>7} {:>9}",
+            "HOST", "ADDRESS", "DOWNLOADS", "UPLOADS", "REQUESTS", "NAMES", "CUT", "FAILED", "TOTAL"
         ));
         screen.extend(self.hosts.iter().map(host_row));
-        screen.push(String::new());
+        screen.push(self.news.as_ref().map_or_else(String::new, |news| format!(" {news}")));
         screen.push(format!(" The page of potatoes: {} (operator, password: potato)", self.url));
         screen.push(self.footer());
         screen
@@ -146,6 +151,11 @@ impl Picture {
         let done: u64 = self.hosts.iter().map(|host| host.downloads + host.uploads + host.requests + host.names).sum();
         let failed: u64 = self.hosts.iter().map(|host| host.failed).sum();
         summary.push(format!(" The hosts' requests of all kinds: {done} done, {failed} failed."));
+        if self.outages > 0 {
+            let cut_off: u64 = self.hosts.iter().map(|host| host.cut_off).sum();
+            let times = if self.outages == 1 { "once".to_owned() } else { format!("{} times", self.outages) };
+            summary.push(format!(" A line was in trouble {times}; {cut_off} more requests were cut off by that."));
+        }
         summary
     }
 
@@ -183,13 +193,14 @@ fn line_row(line: &LineRow, bars: Bars) -> String {
 
 fn host_row(host: &HostRow) -> String {
     format!(
-        " {:<5} {:<14} {:>9} {:>8} {:>9} {:>6} {:>7} {:>9}",
+        " {:<5} {:<14} {:>9} {:>8} {:>9} {:>6} {:>4} {:>7} {:>9}",
         host.name,
         host.address,
         host.downloads,
         host.uploads,
         host.requests,
         host.names,
+        host.cut_off,
         host.failed,
         bytes(host.bytes)
     )
@@ -257,6 +268,8 @@ mod tests {
             lines: vec![line; 6],
             hosts: vec![host; 4],
             url: "http://127.0.0.1:8080/".into(),
+            news: Some("dsl1: its modem has a carrier again".into()),
+            outages: 1_000,
             elapsed,
             remaining: Some(elapsed),
         }
@@ -270,6 +283,19 @@ mod tests {
             screen.iter().for_each(|row| assert!(row.chars().count() <= 80, "{row}"));
         }
         picture().summary().iter().for_each(|row| assert!(row.chars().count() <= 80, "{row}"));
+    }
+
+    #[test]
+    fn what_lines_cut_off_is_told_apart_from_what_failed() {
+        let mut picture = picture();
+        picture.hosts.iter_mut().for_each(|host| (host.requests, host.cut_off, host.failed) = (100, 5, 0));
+        let summary = picture.summary().join("\n");
+        assert!(
+            summary.contains("400 done, 0 failed.\n A line was in trouble 1000 times; 20 more requests"),
+            "{summary}"
+        );
+        picture.outages = 0;
+        assert!(picture.summary().join("\n").ends_with("400 done, 0 failed."));
     }
 
     #[test]

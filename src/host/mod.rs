@@ -32,7 +32,7 @@ mod traffic_filter;
 mod undo;
 
 pub use adopted::KernelLine;
-pub use cleanup::cleanup;
+pub use cleanup::{FlowFile, cleanup};
 pub use error::{HostError, HostWarning};
 pub use events::{HostEvent, HostEvents};
 pub use interface::{Interface, Standing};

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use potato::engine::counters::DropCounters;
-use potato::host::{self, Host, HostError, HostEvent, HostEvents, HostWarning, LanCapture};
+use potato::host::{self, FlowFile, Host, HostError, HostEvent, HostEvents, HostWarning, LanCapture};
 use potato::io;
 use potato::wire::BufferPool;
 use topology::{Topology, ask, run};
@@ -126,12 +126,15 @@ fn what_a_killed_router_left_is_undone_at_the_next_start_and_by_cleanup() {
         });
         std::fs::write(run_dir.path().join("flows-0"), "").unwrap();
         drop(std::os::unix::net::UnixListener::bind(run_dir.path().join("control.sock")).unwrap());
-        let lines = block_on(host::cleanup(run_dir.path())).unwrap();
+        let lines = block_on(host::cleanup(run_dir.path(), FlowFile::Keep)).unwrap();
         assert!(lines.iter().any(|line| line.contains("deleted the ingress guard")), "{lines:?}");
         picture::assert_back_to(&before);
     });
+    let left: Vec<_> = std::fs::read_dir(run_dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["flows-0"]);
+    block_on(host::cleanup(run_dir.path(), FlowFile::Delete)).unwrap();
     assert_eq!(std::fs::read_dir(run_dir.path()).unwrap().count(), 0);
-    assert!(block_on(host::cleanup(Path::new("/nonexistent/potato"))).is_ok());
+    assert!(block_on(host::cleanup(Path::new("/nonexistent/potato"), FlowFile::Delete)).is_ok());
 }
 
 #[test]
@@ -141,7 +144,9 @@ fn second_router_with_the_same_run_dir_is_refused() {
     topology.in_machine(|| {
         block_on(async {
             let first = Host::start(run_dir.path()).await.unwrap();
-            for error in [Host::start(run_dir.path()).await.err(), host::cleanup(run_dir.path()).await.err()] {
+            for error in
+                [Host::start(run_dir.path()).await.err(), host::cleanup(run_dir.path(), FlowFile::Delete).await.err()]
+            {
                 let error = error.expect("must be refused");
                 assert!(matches!(error, HostError::Running { pid: Some(pid), .. } if pid == std::process::id()));
             }
@@ -162,11 +167,11 @@ fn journal_of_another_namespace_is_not_undone_here() {
     });
     here.in_machine(|| {
         let before = picture::take();
-        let error = block_on(host::cleanup(run_dir.path())).unwrap_err();
+        let error = block_on(host::cleanup(run_dir.path(), FlowFile::Delete)).unwrap_err();
         assert!(matches!(error, HostError::OtherNamespace { .. }), "{error}");
         picture::assert_back_to(&before);
     });
-    elsewhere.in_machine(|| block_on(host::cleanup(run_dir.path())).unwrap());
+    elsewhere.in_machine(|| block_on(host::cleanup(run_dir.path(), FlowFile::Delete)).unwrap());
 }
 
 #[test]
