@@ -198,3 +198,42 @@ fn isolated_line_stays_quick_while_the_pool_is_full_and_bulk_is_sent_away() {
     assert!(loaded <= limit, "{loaded:?} under load, {idle:?} idle");
     world.finish();
 }
+
+#[test]
+fn small_packets_do_not_wait_behind_a_long_transfer_on_the_same_line() {
+    let mut options = LabOptions::new(2, 1);
+    options.uplinks[0].download_mbit = Some(20);
+    let lab = lab(options);
+    let text = lab.configuration(Capture::Packet);
+    let mut world = World::configured(lab, &text.replace("[router]\n", "[router]\nshort_queues = false\n"));
+    world.router.wait_until_up(1).must();
+    let _server = iperf_server(world.internet());
+    let (answering, stop) = (udp(world.internet(), SERVER, 7), AtomicBool::new(false));
+    answering.set_read_timeout(Some(Duration::from_millis(100))).must();
+
+    let busy = |world: &World| {
+        thread::scope(|scope| {
+            let load = scope.spawn(|| iperf(world.host(2), "-R -C cubic -t 6"));
+            wait_for("a full line", || {
+                let rate = world.uplink(1)["in"]["bits_per_second"].as_u64().unwrap_or(0);
+                if rate > 16_000_000 { Ok(()) } else { Err(rate.to_string()) }
+            });
+            let waited = round_trip(world.host(1), Duration::from_secs(3));
+            (waited, load.join().expect("iperf3 has ended").bits_per_second)
+        })
+    };
+    let (let_be, kept) = thread::scope(|scope| {
+        scope.spawn(|| echo(&answering, &stop));
+        let let_be = busy(&world);
+        world.lab.write_config(&text).must();
+        let (status, said, error) = world.potato(&["reload"]);
+        assert_eq!((status, said.as_str()), (Some(0), "[router] short_queues = true; 1 uplink unchanged\n"), "{error}");
+        let kept = busy(&world);
+        stop.store(true, Ordering::Relaxed);
+        (let_be, kept)
+    });
+    assert!(kept.0 < let_be.0 / 2, "waited {let_be:?} and {kept:?} (bit/s beside)");
+    assert!(kept.1 > let_be.1 * 0.9, "the line stays full: {let_be:?} and {kept:?}");
+    assert!(world.uplink(1)["drops"]["queue_kept_short"].as_u64().is_some_and(|dropped| dropped > 0));
+    world.finish();
+}
