@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::actor::Actor;
 use super::history::{History, Start};
+use super::mounts::Mounts;
 use super::rehearsal::{ExplainQuery, ExplainReport};
 use super::report::{
     EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, HostsReport, LinkOrder, LinkReport, Problem,
@@ -47,8 +48,17 @@ pub(super) enum Request {
     Reload(Actor, oneshot::Sender<Result<ReloadReport, String>>),
 }
 
+/// What companions can add paths to.
+pub(super) fn mounts() -> Mounts {
+    Mounts::new(Router::new().fallback(async || {
+        let paths = "no such path; there are /v1/status, /v1/flows, /v1/why, /v1/hosts, /v1/explain, /v1/events, \
+                     /v1/notify, /v1/link, /v1/reserve, /v1/release and /v1/reload";
+        refused(StatusCode::NOT_FOUND, paths)
+    }))
+}
+
 /// All paths. Requests must have an [`Actor`] attached.
-pub(super) fn routes(requests: mpsc::Sender<Request>, history: History) -> Router {
+pub(super) fn routes(requests: mpsc::Sender<Request>, history: History, mounts: Mounts) -> Router {
     let events = Router::new().route("/v1/events", get(events)).with_state(history);
     Router::new()
         .merge(events)
@@ -61,11 +71,7 @@ pub(super) fn routes(requests: mpsc::Sender<Request>, history: History) -> Route
         .route("/v1/reserve", post(reserve))
         .route("/v1/release", post(release))
         .route("/v1/reload", post(reload))
-        .fallback(async || {
-            let paths = "no such path; there are /v1/status, /v1/flows, /v1/why, /v1/hosts, /v1/explain, /v1/events, \
-                         /v1/link, /v1/reserve, /v1/release and /v1/reload";
-            refused(StatusCode::NOT_FOUND, paths)
-        })
+        .fallback(async move |request: axum::extract::Request| mounts.answer(request).await)
         .method_not_allowed_fallback(async || {
             refused(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -265,7 +271,7 @@ fn stopping() -> Response {
 }
 
 /// A problem as RFC 9457 has it.
-pub(super) fn refused(status: StatusCode, detail: &str) -> Response {
+pub fn refused(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or_default().to_owned();
     let problem = Problem { title, status: status.as_u16(), detail: detail.to_owned(), ..Problem::default() };
     (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::actor::Actor;
 use super::api::{self, Request};
 use super::history::History;
+use super::mounts::Mounts;
 
 /// Questions that may wait for the loop; whoever asks more waits too.
 const WAITING_REQUESTS: usize = 16;
@@ -51,8 +52,8 @@ pub(super) struct Control {
 
 impl Control {
     /// Opens the socket at `path`, in place of one that a killed router left.
-    /// Events are read from `history` without the loop.
-    pub(super) fn open(path: &Path, history: History) -> io::Result<Self> {
+    /// Events are read from `history` without the loop; companions add to `mounts`.
+    pub(super) fn open(path: &Path, history: History, mounts: Mounts) -> io::Result<Self> {
         // Bound under another name until its permissions are right.
         let new = path.with_extension("new");
         match fs::remove_file(&new) {
@@ -63,7 +64,7 @@ impl Control {
         fs::set_permissions(&new, Permissions::from_mode(0o660))?;
         fs::rename(&new, path)?;
         let (sender, requests) = mpsc::channel(WAITING_REQUESTS);
-        let routes = api::routes(sender.clone(), history).layer(middleware::from_fn(attach_actor));
+        let routes = api::routes(sender.clone(), history, mounts).layer(middleware::from_fn(attach_actor));
         let service = routes.into_make_service_with_connect_info::<Actor>();
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, service).await {
@@ -166,7 +167,7 @@ mod tests {
         let socket = directory.path().join("control.sock");
         fs::write(&socket, "left by a killed router").unwrap();
         let history = History::start(directory.path());
-        let control = Control::open(&socket, history.clone()).unwrap();
+        let control = Control::open(&socket, history.clone(), api::mounts()).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
         let answered = tokio::spawn(answer(control, 9));
 

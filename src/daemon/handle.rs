@@ -11,6 +11,7 @@ use tracing::error;
 use super::actor::Actor;
 use super::api::{self, Request, ask};
 use super::history::{History, Start};
+use super::mounts::Mounts;
 use super::report::{EventReport, HostsReport, LinkOrder, LinkReport, StatusReport};
 use crate::config::Config;
 
@@ -20,11 +21,17 @@ pub struct Handle {
     requests: mpsc::Sender<Request>,
     history: History,
     config: watch::Receiver<Arc<Config>>,
+    mounts: Mounts,
 }
 
 impl Handle {
-    pub(super) fn new(requests: mpsc::Sender<Request>, history: History, config: watch::Receiver<Arc<Config>>) -> Self {
-        Self { requests, history, config }
+    pub(super) fn new(
+        requests: mpsc::Sender<Request>,
+        history: History,
+        config: watch::Receiver<Arc<Config>>,
+        mounts: Mounts,
+    ) -> Self {
+        Self { requests, history, config, mounts }
     }
 
     /// The configuration that is in force; it changes when another one is applied.
@@ -64,7 +71,12 @@ impl Handle {
 
     /// All that can be asked and ordered, as on the control socket. Requests must have an [`Actor`] among their extensions.
     pub fn api(&self) -> Router {
-        api::routes(self.requests.clone(), self.history.clone())
+        api::routes(self.requests.clone(), self.history.clone(), self.mounts.clone())
+    }
+
+    /// Adds paths to [`Self::api`], and to the control socket: paths that nobody has yet, and no fallback.
+    pub fn add_to_api(&self, routes: Router) {
+        self.mounts.add(routes);
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{debug, error, info};
 
 use super::admin_file::AdminFile;
-use super::api::Request;
+use super::api::{self, Request};
 use super::control::Control;
 use super::endings::Failover;
 use super::event::{Event, Signals};
@@ -129,9 +129,10 @@ pub(super) async fn route(
 ) -> Result<(), DaemonError> {
     let socket = control_socket(&config.router.run_dir);
     let mut router = Router::start(path, config, host, history.clone()).await?;
-    let mut control =
-        Control::open(&socket, history.clone()).map_err(DaemonError::during(socket.display().to_string()))?;
-    let handle = Handle::new(control.sender(), history.clone(), router.told_config.subscribe());
+    let mounts = api::mounts();
+    let control = Control::open(&socket, history.clone(), mounts.clone());
+    let mut control = control.map_err(DaemonError::during(socket.display().to_string()))?;
+    let handle = Handle::new(control.sender(), history.clone(), router.told_config.subscribe(), mounts);
     let _companions =
         Companions::start(companions, &handle).map_err(DaemonError::during("start what runs beside the router"))?;
     info!(control = %socket.display(), "router is running");
