@@ -12,12 +12,13 @@ use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
     Capture, Config, DEFAULT_RUN_DIR, IsolatedLines, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink, UplinkKind,
-    Warning, Workers, advice, failover, forward, health, interface, limits, pppoe, reserve, rule, web,
+    Warning, Workers, advice, failover, forward, health, interface, limits, notify, pppoe, reserve, rule, web,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
-const SECTIONS: [&str; 9] = ["router", "lan", "uplink", "health", "limits", "reserve", "rule", "forward", "web"];
+const SECTIONS: [&str; 10] =
+    ["router", "lan", "uplink", "health", "limits", "reserve", "rule", "forward", "web", "notify"];
 const ROUTER: [&str; 8] =
     ["state_dir", "run_dir", "workers", "flows", "shortcut", "movable_udp", "default_rules", "isolated"];
 const LAN: [&str; 4] = ["interface", "capture", "tun", "leases"];
@@ -84,6 +85,8 @@ pub(super) fn lower(
         }
     }
     let web = file.section("web", "[web]", &web::KEYS)?.as_ref().map(web::web).transpose()?;
+    let notify_sections = file.sections("notify", "[[notify]]", &notify::KEYS)?;
+    let channels = notify::channels(&notify_sections, &uplinks, &read_password)?;
     warnings.sort_by_key(|warning| warning.line);
     let lines = |sections: &[Section<'_, '_>]| -> Vec<usize> {
         sections.iter().map(|section| line_at(text, section.span.start)).collect()
@@ -96,7 +99,7 @@ pub(super) fn lower(
         rule_lines.iter().zip(&rules),
         reservation_lines.iter().zip(&reservations),
     );
-    Ok(Config { router, lan, uplinks, health, limits, reservations, rules, forwards, web, warnings, advice })
+    Ok(Config { router, lan, uplinks, health, limits, reservations, rules, forwards, web, channels, warnings, advice })
 }
 
 fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {

@@ -18,6 +18,7 @@ mod host;
 mod interface;
 mod limits;
 mod lower;
+mod notify;
 mod password;
 mod pppoe;
 mod reserve;
@@ -42,6 +43,10 @@ pub use error::ConfigError;
 pub use forward::{Forward, ForwardTarget, ForwardedLines};
 pub use host::{HostIdentity, HostIdentityError, HostName};
 pub use interface::{DevicePath, UplinkInterface};
+pub use notify::{
+    Channel, ChannelKind, HttpUrl, Mail, Matrix, Ntfy, Piece, Placeholder, Recovery, Security, Server, Slack, Template,
+    Terms, Topic, Webhook, Xmpp,
+};
 pub use password::PasswordError;
 pub use reserve::{Hours, Reservation, TimeOfDay};
 pub use rule::{Rule, RuleAction};
@@ -76,6 +81,8 @@ pub struct Config {
     pub forwards: Vec<Forward>,
     /// `[web]`: where the pages are served, if they are.
     pub web: Option<Web>,
+    /// Every `[[notify]]`, in the order of the file: who is told what happens, and how.
+    pub channels: Vec<Channel>,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<Warning>,
     /// What the file asks for and cannot have the effect that its owner expects.

@@ -73,8 +73,9 @@ impl Router<'_> {
         let forwards = self.config.forwards != new.forwards;
         let isolation = self.config.router.isolated != new.router.isolated;
         let limits = self.config.limits != new.limits;
+        let channels = self.config.channels != new.channels;
         let is_same = plan.is_empty() && self.config.health == new.health && rules.is_empty();
-        if is_same && !leases && !reservations && !forwards && !isolation && !limits {
+        if is_same && !leases && !reservations && !forwards && !isolation && !limits && !channels {
             self.take_config(new);
             return report;
         }
@@ -124,6 +125,9 @@ impl Router<'_> {
         }
         if isolation {
             report.changes.push(format!("[router] isolated = \"{}\"", new.router.isolated.name()));
+        }
+        if channels {
+            report.changes.push(format!("[[notify]] set: {}", new.channels.len()));
         }
         self.take_config(new);
         self.pass_on_settings();
