@@ -35,6 +35,8 @@ pub mod config;
 
 pub mod daemon;
 
+pub mod notify;
+
 pub mod web;
 
 pub mod demo;

@@ -12,6 +12,7 @@ mod explain;
 mod flows;
 mod hosts;
 mod link;
+mod notify;
 mod reload;
 mod reserve;
 mod status;
@@ -36,7 +37,7 @@ use crate::daemon::report::{
 use crate::daemon::{self, DaemonError, LogFormat};
 use crate::demo::{self, DemoError};
 use crate::host::HostError;
-use crate::web;
+use crate::{notify as notifications, web};
 
 /// Something failed while it ran.
 const EXIT_FAILED: u8 = 1;
@@ -268,6 +269,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List the channels by which people are told what happens, or test one
+    ///
+    /// Channels are the [[notify]] sections of the configuration. Without `test`, says what waits to be sent, and what is wrong.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  potato notify\n  potato notify test office"
+    )]
+    Notify {
+        #[command(subcommand)]
+        what: Option<NotifyCommand>,
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Show a router with six lines at work, in network namespaces of its own; needs root
     ///
     /// Builds a LAN with hosts, six internet lines of different speeds and an internet, lets traffic run, and shows a
@@ -277,6 +294,22 @@ enum Command {
         /// End after so many seconds; without it, at Ctrl-C
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
         seconds: Option<u64>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum NotifyCommand {
+    /// Send a message by a channel at once, and say whether it was taken
+    #[command(after_help = "Example:\n  potato notify test office")]
+    Test {
+        /// The channel's name
+        #[arg(value_name = "CHANNEL")]
+        channel: String,
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -439,6 +472,10 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Release { uplink, hosts, place, json } => {
             reserve::release(&place.run_dir()?, Format::of(json), &ReleaseOrder { uplink, hosts })
         }
+        Command::Notify { what: None, place, json } => notify::list(&place.run_dir()?, Format::of(json)),
+        Command::Notify { what: Some(NotifyCommand::Test { channel, place, json }), .. } => {
+            notify::test(&place.run_dir()?, Format::of(json), channel)
+        }
         Command::Reload { place, json } => reload::run(&place.run_dir()?, Format::of(json)),
         Command::Demo { seconds } => Ok(demo::run(seconds.map(Duration::from_secs))?),
     }
@@ -446,7 +483,7 @@ fn run(command: Command) -> Result<(), CommandError> {
 
 fn run_router(config: &Path, log_format: LogFormat) -> Result<(), CommandError> {
     daemon::start_log(log_format);
-    daemon::run(config, &[web::serve]).map_err(|error| match log_format {
+    daemon::run(config, &[notifications::serve, web::serve]).map_err(|error| match log_format {
         LogFormat::Text => error.into(),
         LogFormat::Json => {
             // Whoever reads the log expects nothing but JSON.
