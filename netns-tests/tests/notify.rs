@@ -262,10 +262,7 @@ fn every_channel_is_told_in_time_and_nothing_is_lost_or_told_twice() {
     assert!(status == Some(0) && said.starts_with("hook works"), "{said}{error}");
     office.told("hook", "a test of this channel, sent by uid 0, pid ");
     let (status, _, error) = office.world.potato(&["notify", "test", "hooks"]);
-    assert!(
-        status == Some(1) && error.contains("no channel named \\\"hooks\\\"") || error.contains("there are hook"),
-        "{error}"
-    );
+    assert!(status == Some(1) && error.contains("there are hook, slack"), "{error}");
 
     // Somebody who may only look, and somebody who may order.
     office.anna.ask("status", "2 of 2 lines up\ndsl1: up");
@@ -311,5 +308,6 @@ fn every_channel_is_told_in_time_and_nothing_is_lost_or_told_twice() {
     }
     assert_eq!(office.times_told("dsl2 is lost"), 1);
     assert_eq!(office.times_told("dsl2 is up again"), 1);
-    office.world.finish();
+    // The machine itself is the host here, so the RSTs of its own connections are no business of the sniffers.
+    assert!(office.world.router.terminate().must().success(), "{}", office.world.router.log_end());
 }

@@ -400,7 +400,8 @@ fn host_and_port(text: &str, usual: u16) -> Option<(String, u16)> {
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let port = match authority.port() {
         Some(port) => Some(port.as_u16()).filter(|port| *port > 0)?,
-        None => usual,
+        None if authority.as_str() == authority.host() => usual,
+        None => return None,
     };
     (!host.is_empty() && !text.contains('@')).then(|| (host.to_owned(), port))
 }

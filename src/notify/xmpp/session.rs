@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::Job;
 use super::element::{Element, bare, escaped};
-use super::login::{Connection, Session, log_in};
+use super::login::{Connection, LoginError, Session, log_in};
 use super::reader::Elements;
 use super::talk::{self, Wish};
 use crate::config::Xmpp;
@@ -51,9 +51,14 @@ impl Life {
     pub(super) async fn live(mut self) {
         let mut delay = Duration::ZERO;
         loop {
+            let mut may_hurry = true;
             let why = match timeout(LONGEST_LOGIN, log_in(&self.settings)).await {
                 Err(_) => format!("not logged in within {} s", LONGEST_LOGIN.as_secs()),
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(error)) => {
+                    // A password that is wrong is not tried more often for it: servers count.
+                    may_hurry = !matches!(error, LoginError::Refused { .. } | LoginError::Scram(_));
+                    error.to_string()
+                }
                 Ok(Ok(session)) => {
                     info!(channel = %self.channel, jid = %session.jid, "bot is connected");
                     self.problem.send_replace(String::new());
@@ -66,7 +71,11 @@ impl Life {
                 warn!(channel = %self.channel, error = %why, "bot is not connected");
             }
             self.problem.send_replace(why);
-            self.pause(delay).await;
+            if may_hurry {
+                self.pause(delay).await;
+            } else {
+                sleep(delay.max(FIRST_DELAY)).await;
+            }
             delay = (delay * 2).clamp(FIRST_DELAY, LONGEST_DELAY);
         }
     }
@@ -88,7 +97,7 @@ impl Life {
         let (hear, mut heard) = mpsc::channel(WAITING);
         // What is read is lost when reading is given up half-way, so a task of its own does nothing else.
         let reader = tokio::spawn(listen(Elements::new(BufReader::new(reading)), hear));
-        let mut talk = Talk { life: self, writing, shown: None, unanswered: Vec::new(), pings: 0 };
+        let mut talk = Talk { life: self, writing, shown: None, unanswered: Vec::new(), pings: 0, room: Room::Outside };
         let why = talk.run(&mut heard).await;
         reader.abort();
         why
@@ -131,6 +140,16 @@ struct Talk<'l> {
     shown: Option<String>,
     unanswered: Vec<Unanswered>,
     pings: u64,
+    room: Room,
+}
+
+/// Whether we are in the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    /// We have asked to be let in, and nobody has said no.
+    Inside,
+    /// We are to ask; or nobody wants us anywhere.
+    Outside,
 }
 
 impl Talk<'_> {
@@ -165,7 +184,7 @@ impl Talk<'_> {
                     Err(_) => Err("the router is stopping".to_owned()),
                 },
                 _ = looks.tick() => self.show().await,
-                _ = pings.tick() => self.ping(None).await,
+                _ = pings.tick() => self.keep_alive().await,
                 () = silence => Err(format!("the server has been silent for {} s", LONGEST_SILENCE.as_secs())),
             };
             if let Err(why) = outcome {
@@ -177,13 +196,33 @@ impl Talk<'_> {
     /// Shows that we are there, also in the room.
     async fn enter(&mut self) -> Result<(), String> {
         self.show().await?;
-        let Some(room) = &self.life.settings.room else { return Ok(()) };
-        let place = escaped(&format!("{room}/{}", self.life.settings.nick));
+        self.enter_room().await
+    }
+
+    /// Asks whether the server is there, and goes back into a room that has not wanted us.
+    async fn keep_alive(&mut self) -> Result<(), String> {
+        if self.room == Room::Outside {
+            self.enter_room().await?;
+        }
+        self.ping(None).await
+    }
+
+    /// Our address in the room, if there is one to be in.
+    fn place(&self) -> Option<String> {
+        let Xmpp { room, nick, .. } = &self.life.settings;
+        room.as_ref().map(|room| format!("{room}/{nick}"))
+    }
+
+    async fn enter_room(&mut self) -> Result<(), String> {
+        let Some(place) = self.place() else { return Ok(()) };
+        (self.room, self.shown) = (Room::Inside, None);
+        let place = escaped(&place);
         // XEP-0045 section 7.2.
         self.write(format!(
             "<presence to='{place}'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x></presence>"
         ))
-        .await
+        .await?;
+        self.show().await
     }
 
     /// Shows how the lines are, if that is news.
@@ -196,9 +235,8 @@ impl Talk<'_> {
         let show = show.map_or_else(String::new, |show| format!("<show>{show}</show>"));
         let presence = format!("{show}<status>{}</status>", escaped(&text));
         self.shown = Some(text);
-        let room = self.life.settings.room.as_ref().map(|room| format!("{room}/{}", self.life.settings.nick));
         let mut all = format!("<presence>{presence}</presence>");
-        if let Some(place) = room {
+        if let Some(place) = self.place().filter(|_| self.room == Room::Inside) {
             all += &format!("<presence to='{}'>{presence}</presence>", escaped(&place));
         }
         self.write(all).await
@@ -253,6 +291,11 @@ impl Talk<'_> {
             ("presence", "error") => {
                 let said = element.child("error").map(Element::failure).unwrap_or_default();
                 warn!(channel = %self.life.channel, %from, %said, "bot is not let into the room");
+                self.room = Room::Outside;
+                Ok(())
+            }
+            ("presence", "unavailable") if self.place().is_some_and(|place| place == from) => {
+                self.room = Room::Outside;
                 Ok(())
             }
             ("error", _) => Err(format!("the server ends the stream: {}", element.failure())),
