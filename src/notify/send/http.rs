@@ -1,5 +1,6 @@
 //! One request to one server, and what its answer means.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -37,16 +38,15 @@ pub(super) async fn exchange(outgoing: Outgoing<'_>) -> Result<(), SendError> {
     let (mut sender, connection) = handshake.map_err(SendError::later)?;
     let answered = async {
         let response = sender.send_request(request).await.map_err(SendError::later)?;
-        Ok::<_, SendError>(judge(response).await)
+        judge(response).await
     };
     let both = async {
+        let mut answered = pin!(answered);
+        // The connection does the work for the answer. When it ends, the answer has come, or never will.
         tokio::select! {
-            answered = answered => answered?,
-            // The answer comes by the connection's work; if that ends first, there is none.
-            ended = connection => match ended {
-                Err(error) => Err(SendError::later(error)),
-                Ok(()) => Err(SendError::later("the server has closed the connection without an answer")),
-            },
+            biased;
+            answered = &mut answered => answered,
+            _ended = connection => answered.await,
         }
     };
     let silent = |_| SendError::later(format!("no answer within {} s", LONGEST_ANSWER.as_secs()));
