@@ -36,6 +36,7 @@ pub(super) enum SendError {
 
 impl SendError {
     /// It may work later.
+    #[expect(clippy::needless_pass_by_value, reason = "it is what errors are mapped by")]
     pub(super) fn later(what: impl ToString) -> Self {
         Self::Later { what: what.to_string(), after: None }
     }
