@@ -136,7 +136,7 @@ impl Work {
             if let ChannelKind::Xmpp(settings) = &channel.kind
                 && !self.bots.contains_key(&channel.name)
             {
-                let bot = Bot::start(&channel.name, settings, &self.router, &self.tell_connected);
+                let bot = Bot::start((&channel.name, &self.host_name), settings, &self.router, &self.tell_connected);
                 self.bots.insert(Arc::clone(&channel.name), bot);
             }
         }

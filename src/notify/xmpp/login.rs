@@ -45,8 +45,9 @@ pub(super) struct Session {
     pub(super) jid: String,
 }
 
-/// Connects and logs in.
-pub(super) async fn log_in(settings: &Xmpp) -> Result<Session, LoginError> {
+/// Connects and logs in. A session of an earlier connection with the same `resource`, which the server may still hold for alive, is
+/// ended by that.
+pub(super) async fn log_in(settings: &Xmpp, resource: &str) -> Result<Session, LoginError> {
     let stream = BufReader::new(connect(&settings.server).await?);
     let (mut elements, mut features) = open(stream, settings).await?;
     if settings.server.security == Security::StartTls {
@@ -56,7 +57,7 @@ pub(super) async fn log_in(settings: &Xmpp) -> Result<Session, LoginError> {
     authenticate(&mut elements, &features, settings).await?;
     // RFC 6120 section 6.4.6: a new stream on the same connection.
     let (mut elements, features) = open(elements.into_source(), settings).await?;
-    let jid = bind(&mut elements, &features).await?;
+    let jid = bind(&mut elements, &features, resource).await?;
     Ok(Session { elements, jid })
 }
 
@@ -162,8 +163,11 @@ fn decoded(element: &Element) -> Result<String, LoginError> {
     Ok(String::from_utf8(bytes).map_err(|_| ScramError::Garbled)?)
 }
 
-async fn bind(elements: &mut Elements<Connection>, features: &Element) -> Result<String, LoginError> {
-    send(elements, "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>").await?;
+async fn bind(elements: &mut Elements<Connection>, features: &Element, resource: &str) -> Result<String, LoginError> {
+    let resource = format!("<resource>{}</resource>", escaped(resource));
+    let bind =
+        format!("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>{resource}</bind></iq>");
+    send(elements, &bind).await?;
     let answer = answer(elements, "bind").await?;
     let jid = answer.child("bind").and_then(|bind| bind.child("jid")).map(|jid| jid.text.trim().to_owned());
     let jid = jid.filter(|jid| !jid.is_empty()).ok_or_else(|| refused("bind", &answer))?;

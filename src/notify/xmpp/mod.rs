@@ -47,13 +47,19 @@ pub(super) struct Bot {
 }
 
 impl Bot {
-    /// Starts the bot of a channel, whose name it says to `connected` whenever it is.
-    pub(super) fn start(name: &Arc<str>, settings: &Xmpp, router: &Handle, connected: &mpsc::Sender<Arc<str>>) -> Self {
+    /// Starts the bot of a channel on the machine `host`; it says the channel's name to `connected` whenever it is.
+    pub(super) fn start(
+        (name, host): (&Arc<str>, &str),
+        settings: &Xmpp,
+        router: &Handle,
+        connected: &mpsc::Sender<Arc<str>>,
+    ) -> Self {
         let (jobs, given) = mpsc::channel(WAITING);
         let (tell, problem) = watch::channel("not connected yet".to_owned());
         let life = session::Life {
             channel: Arc::clone(name),
             settings: settings.clone(),
+            resource: format!("potato-{host}"),
             router: router.clone(),
             jobs: given,
             problem: tell,

@@ -31,6 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Before a second attempt; twice as long before each further one, up to the longest.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(300);
+/// A session that lasts so long is a good one.
+const STEADY: Duration = Duration::from_secs(30);
 /// Elements that wait for us.
 const WAITING: usize = 16;
 /// Messages that wait for the server's answer.
@@ -40,6 +42,8 @@ const MOST_UNANSWERED: usize = 8;
 pub(super) struct Life {
     pub(super) channel: Arc<str>,
     pub(super) settings: Xmpp,
+    /// What tells this session of the account from others.
+    pub(super) resource: String,
     pub(super) router: Handle,
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) problem: watch::Sender<String>,
@@ -52,7 +56,7 @@ impl Life {
         let mut delay = Duration::ZERO;
         loop {
             let mut may_hurry = true;
-            let why = match timeout(LONGEST_LOGIN, log_in(&self.settings)).await {
+            let why = match timeout(LONGEST_LOGIN, log_in(&self.settings, &self.resource)).await {
                 Err(_) => format!("not logged in within {} s", LONGEST_LOGIN.as_secs()),
                 Ok(Err(error)) => {
                     // A password that is wrong is not tried more often for it: servers count.
@@ -62,8 +66,13 @@ impl Life {
                 Ok(Ok(session)) => {
                     info!(channel = %self.channel, jid = %session.jid, "bot is connected");
                     self.problem.send_replace(String::new());
-                    delay = Duration::ZERO;
-                    self.talk(session).await
+                    let begun = Instant::now();
+                    let why = self.talk(session).await;
+                    // Two that throw each other out are not to do it all day.
+                    if begun.elapsed() > STEADY {
+                        delay = Duration::ZERO;
+                    }
+                    why
                 }
             };
             let is_news = *self.problem.borrow() != why;
