@@ -31,6 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Before a second attempt; twice as long before each further one, up to the longest.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(300);
+/// How soon it is tried again when something has happened to a line: that may have been ours, or one that is there again.
+const HURRY: Duration = Duration::from_millis(200);
 /// A session that lasts so long is a good one.
 const STEADY: Duration = Duration::from_secs(30);
 /// Elements that wait for us.
@@ -94,8 +96,8 @@ impl Life {
         let mut news = self.router.news();
         let happened = async {
             let _ended_is_happened = news.changed().await;
-            // The line that has come is to be chosen first.
-            sleep(FIRST_DELAY).await;
+            // What has happened is to have its effect first.
+            sleep(HURRY).await;
         };
         tokio::select! { () = sleep(delay) => {}, () = happened => {} }
     }
