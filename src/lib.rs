@@ -37,6 +37,8 @@ pub mod daemon;
 
 pub mod trends;
 
+pub mod notify;
+
 pub mod web;
 
 pub mod demo;

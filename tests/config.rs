@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use potato::config::{
-    self, Capture, Config, Drain, ForwardTarget, ForwardedLines, HostIdentity, Hours, InterfaceName, IsolatedLines,
-    Role, Tariff, TimeOfDay, UplinkKind, Workers,
+    self, Capture, ChannelKind, Config, Drain, ForwardTarget, ForwardedLines, HostIdentity, Hours, InterfaceName,
+    IsolatedLines, Recovery, Role, Security, Tariff, TimeOfDay, Topic, UplinkKind, Workers,
 };
 use potato::engine::Limits;
 use potato::flow::Protocol;
@@ -84,6 +84,60 @@ listen = "192.168.10.1:8080"
 sessions = 1000
 new_per_second = "none"
 ports = 0
+
+[[notify]]
+name = "hook"
+kind = "webhook"
+url = "https://hooks.example.net:8443/potato?key=1"
+template = '{"text": "{text}", "line": "{line}"}'
+content_type = "application/json"
+token_file = "/etc/potato/hook.token"
+ca_file = "/etc/potato/ca.pem"
+events = ["lost", "orders"]
+lines = ["dsl1"]
+hours = "08:00-18:00"
+tolerance = "2m"
+group = "0s"
+recovery = false
+
+[[notify]]
+name = "slack"
+kind = "slack"
+url_file = "/etc/potato/slack.url"
+
+[[notify]]
+name = "ntfy"
+kind = "ntfy"
+url = "http://[fd00::1]/potato"
+
+[[notify]]
+name = "matrix"
+kind = "matrix"
+server = "https://matrix.example.net"
+room = "!abc:example.net"
+token_file = "/etc/potato/matrix.token"
+
+[[notify]]
+name = "mail"
+kind = "mail"
+server = "mail.example.net"
+tls = "tls"
+username = "potato"
+password_file = "/etc/potato/mail.password"
+from = "potato@example.net"
+to = ["anna@example.net", "bert@example.net"]
+
+[[notify]]
+name = "chat"
+kind = "xmpp"
+jid = "Potato@Example.net"
+password_file = "/etc/potato/xmpp.password"
+server = "[fd00::2]:5223"
+tls = "off"
+room = "office@rooms.example.net"
+nick = "router"
+people = ["anna@example.net"]
+operators = ["bert@example.net"]
 "#;
 
 /// The least that is a configuration. Lines: 2 LAN interface, 5 name, 6 interface, 7 kind, 8 address, 9 gateway.
@@ -632,6 +686,75 @@ fn mistakes_in_reservations_rules_and_pages_are_named() {
     refused("[metrics]", 1, &["[metrics] has no `listen`"]);
     let both = "[web]\nlisten = \"192.168.10.1:80\"\n[metrics]\nlisten = \"192.168.10.1:80\"";
     refused(both, 4, &["`listen`", "where the pages are served"]);
+}
+
+#[test]
+fn channels_are_read() {
+    let channels = parse(FULL).unwrap().channels;
+    let kinds: Vec<_> = channels.iter().map(|channel| channel.kind.name()).collect();
+    assert_eq!(kinds, ["webhook", "slack", "ntfy", "matrix", "mail", "xmpp"]);
+    let (first, second) = (&channels[0].terms, &channels[1].terms);
+    assert_eq!(
+        (&first.topics[..], first.lines.len(), first.recovery),
+        (&[Topic::Lost, Topic::Orders][..], 1, Recovery::NotTold)
+    );
+    assert_eq!((first.tolerance, first.group), (Duration::from_secs(120), Duration::ZERO));
+    assert_eq!((&second.topics[..], second.hours), (&[Topic::Lost, Topic::Missing, Topic::NoLine][..], None));
+    assert_eq!((second.tolerance, second.group), (Duration::from_secs(120), Duration::from_secs(10)));
+    let ChannelKind::Webhook(hook) = &channels[0].kind else { panic!("not a webhook") };
+    assert_eq!((hook.url.authority().as_str(), hook.url.path.as_str()), ("hooks.example.net:8443", "/potato?key=1"));
+    assert!(!format!("{channels:?}").contains("key=1"), "addresses of hooks are secrets");
+    let ChannelKind::Ntfy(ntfy) = &channels[2].kind else { panic!("not ntfy") };
+    assert_eq!((ntfy.url.server.host.as_str(), ntfy.url.authority().as_str()), ("fd00::1", "[fd00::1]"));
+    let ChannelKind::Mail(mail) = &channels[4].kind else { panic!("not mail") };
+    assert_eq!((mail.server.port, mail.server.security, mail.to.len()), (465, Security::Tls, 2));
+    let ChannelKind::Xmpp(chat) = &channels[5].kind else { panic!("not xmpp") };
+    assert_eq!((chat.user.as_str(), chat.domain.as_str(), chat.server.port), ("potato", "example.net", 5223));
+}
+
+/// Lines: 2 name, 3 kind.
+fn channel(kind: &str, rest: &str) -> String {
+    format!("[[notify]]\nname = \"office\"\nkind = \"{kind}\"\n{rest}")
+}
+
+#[test]
+fn mistakes_in_channels_are_named() {
+    let hook = |rest: &str| channel("webhook", &format!("url = \"http://192.0.2.1\"\n{rest}"));
+    parse(&format!("{LEAST}{}", hook(""))).unwrap();
+    refused("[[notify]]\nkind = \"ntfy\"", 1, &["[[notify]] has no `name`"]);
+    refused("[[notify]]\nname = \"The Office\"", 2, &["`name`", "a-z"]);
+    refused(&channel("icq", ""), 3, &["`kind`", "`webhook`", "`xmpp`"]);
+    refused(&hook("room = \"!a:b\""), 5, &["`room`", "kind \"webhook\" has none", "matrix, xmpp"]);
+    refused(&hook("rooms = 1"), 5, &["`rooms`", "did you mean `room`"]);
+    refused(&hook("url_file = \"/x\""), 5, &["`url_file`", "`url` says it already"]);
+    refused(&channel("slack", ""), 1, &["has no `url`"]);
+    for url in ["ftp://a/b", "hooks.example.net", "https://anna:secret@example.net/", "http://", "https://a:0/"] {
+        refused(&channel("ntfy", &format!("url = \"{url}\"")), 4, &["`url`", "https://"]);
+    }
+    refused(
+        &hook("template = \"{lines} is\""),
+        5,
+        &["`template`", "{lines} stands for nothing", "did you mean `line`"],
+    );
+    refused(&hook("events = [\"lost\", \"found\"]"), 5, &["`events`", "`no-line`"]);
+    refused(&hook("lines = \"dsl9\""), 5, &["`lines`", "no uplink named \"dsl9\""]);
+    for hours in ["8-18", "08:00", "08:00-24:00", "08:00-08:00", ""] {
+        refused(&hook(&format!("hours = \"{hours}\"")), 5, &["`hours`", "\"08:00-18:00\""]);
+    }
+    refused(&hook("tolerance = 120"), 5, &["`tolerance`", "text in double quotes"]);
+    refused(&hook("recovery = \"yes\""), 5, &["`recovery`", "true or false"]);
+    let two = format!("{}\n{}", hook(""), hook(""));
+    refused(&two, 7, &["`name`", "another channel is named \"office\""]);
+    refused(&channel("matrix", "server = \"https://m\"\nroom = \"office\""), 5, &["`room`", "!abc:example.net"]);
+    let mail = "server = \"m\"\nfrom = \"a@b\"\nto = \"c@d\"\n";
+    refused(&channel("mail", &mail.replace("c@d", "c")), 6, &["`to`", "anna@example.net"]);
+    refused(&channel("mail", &format!("{mail}username = \"u\"")), 1, &["has no `password_file`"]);
+    let open = format!("{mail}username = \"u\"\npassword_file = \"/p\"\ntls = \"off\"");
+    refused(&channel("mail", &open), 9, &["`tls`", "for all to read"]);
+    let xmpp = "jid = \"a@b\"\npassword_file = \"/p\"\n";
+    refused(&channel("xmpp", xmpp), 1, &["has no `people`"]);
+    refused(&channel("xmpp", &format!("{xmpp}people = [\"c@d/phone\"]")), 6, &["`people`", "without a resource"]);
+    refused(&channel("xmpp", &format!("{xmpp}people = \"c@d\"\nserver = \"x:y\"")), 7, &["`server`"]);
 }
 
 /// Lines: 2 uplink, 3 protocol, 4 port, 5 to.

@@ -137,7 +137,7 @@ fn exchange<T: DeserializeOwned>(run_dir: &Path, method: Method, path: &str, bod
     let (status, body) = runtime
         .block_on(async { tokio::time::timeout(LONGEST_WAIT, send(&socket, request)).await })
         .map_err(|_| ClientError::Silent)??;
-    if status == StatusCode::OK { serde_json::from_slice(&body).map_err(garbled) } else { Err(refusal(status, &body)) }
+    if status.is_success() { serde_json::from_slice(&body).map_err(garbled) } else { Err(refusal(status, &body)) }
 }
 
 fn refusal(status: StatusCode, body: &[u8]) -> ClientError {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{CommandError, Format, answer, client, in_json, units};
+use super::{CommandError, Format, answer, client, in_json};
 use crate::daemon::report::{EventReport, EventsQuery, EventsReport};
 
 /// Asks the router of `run_dir`; follows its events until it stops, if that is asked for.
@@ -31,71 +31,9 @@ fn path(query: EventsQuery) -> String {
     format!("/v1/events?follow={}{since}", query.follow)
 }
 
-/// Of a host that has as much as one host may have.
-fn limited(event: &EventReport) -> String {
-    let of = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
-    let refused = units::count(event.count.unwrap_or(0));
-    finished(event, &format!("{} {}: {refused} connections refused", of(&event.by), of(&event.cause)))
-}
-
 /// The event in a line, as people read it; one of another version as far as it is understood.
 fn line(event: &EventReport) -> String {
-    let of = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
-    let (uplink, from, to) = (of(&event.uplink), of(&event.from), of(&event.to));
-    let what = match event.event.as_str() {
-        "router-started" => format!("router {to} started"),
-        "router-stopped" => "router stopped".to_owned(),
-        "uplink-changed" => format!("{uplink}: {from} -> {to}"),
-        "gateway-moved" => format!("{uplink}: gateway moved from {from} to {to}"),
-        "address-conflict" => format!("{uplink}: somebody else uses its address {to}"),
-        "lease-obtained" => format!("{uplink}: lease of {to} obtained"),
-        "lease-ended" => format!("{uplink}: lease of {from} ended"),
-        "lease-denied" => format!("{uplink}: server does not give {from}"),
-        "lease-refused" => format!("{uplink}: lease of {to} refused"),
-        "lease-declined" => format!("{uplink}: lease of {to} declined, somebody uses it"),
-        "dhcp-server-silent" => format!("{uplink}: no DHCP server answers"),
-        "no-uplink" => "no uplink works".to_owned(),
-        "uplink-back" => format!("{uplink} works again"),
-        "flows-ended" => format!("flows of {uplink} ended"),
-        "host-limited" => return limited(event),
-        "session-failed" => format!("{uplink}: no session"),
-        "link-ordered" => format!("link {to} {uplink} ordered"),
-        "line-reserved" => format!("{uplink} reserved for {to}"),
-        "line-released" => format!("{uplink} released from {to}"),
-        "reservation-refused" => format!("reservation of {uplink} not changed"),
-        "reservation-begun" => format!("{uplink} is reserved for {to} from now on"),
-        "reservation-ended" => format!("reservation of {uplink} for {to} ended"),
-        "reload-ordered" => "configuration ordered to be read again".to_owned(),
-        "uplink-added" => format!("{uplink} added"),
-        "uplink-removed" => format!("{uplink} removed, {} connections ended", event.count.unwrap_or(0)),
-        "uplink-replaced" => format!("{uplink} is a new line, {} connections ended", event.count.unwrap_or(0)),
-        "uplink-set" => format!("{uplink} set"),
-        "isolated-moved" if event.to.is_none() => format!("{from} is for urgent traffic no more"),
-        "isolated-moved" => format!("{to} is for urgent traffic now"),
-        "isolated-bulky" => "urgent traffic is bulk".to_owned(),
-        "claimed" => "router claimed".to_owned(),
-        "signed-in" => "signed in".to_owned(),
-        "signed-out" => "signed out".to_owned(),
-        "sign-in-failed" => format!("sign-in of {to} failed"),
-        "user-added" => format!("user {to} added"),
-        "user-changed" => format!("user {to} changed"),
-        "user-removed" => format!("user {to} removed"),
-        "token-added" => format!("token {to} added"),
-        "token-removed" => format!("token {to} removed"),
-        "configuration-written" => "configuration written".to_owned(),
-        "log-begun" => "event log begun anew".to_owned(),
-        "events-lost" => format!("{} events could not be kept", event.count.unwrap_or(0)),
-        other => other.to_owned(),
-    };
-    let cause = event.cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
-    let by = event.by.as_ref().map_or_else(String::new, |by| format!(" (by {by})"));
-    finished(event, &format!("{what}{cause}{by}"))
-}
-
-fn finished(event: &EventReport, text: &str) -> String {
-    // What others have said is not to speak to the terminal.
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    format!("{:>6}  {}  {text}\n", event.id, event.time)
+    format!("{:>6}  {}  {}\n", event.id, event.time, event.text())
 }
 
 #[cfg(test)]

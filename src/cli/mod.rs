@@ -12,6 +12,7 @@ mod explain;
 mod flows;
 mod hosts;
 mod link;
+mod notify;
 mod people;
 mod reload;
 mod reserve;
@@ -38,7 +39,7 @@ use crate::daemon::{self, DaemonError, LogFormat};
 use crate::demo::{self, DemoError, Mood};
 use crate::host::{FlowFile, HostError};
 use crate::web::people::PeopleError;
-use crate::{trends, web};
+use crate::{notify as notifications, trends, web};
 
 /// Something failed while it ran.
 const EXIT_FAILED: u8 = 1;
@@ -287,6 +288,22 @@ enum Command {
         #[command(subcommand)]
         command: people::TokenCommand,
     },
+    /// List the channels by which people are told what happens, or test one
+    ///
+    /// Channels are the [[notify]] sections of the configuration. Without `test`, says what waits to be sent, and what is wrong.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  potato notify\n  potato notify test office"
+    )]
+    Notify {
+        #[command(subcommand)]
+        what: Option<NotifyCommand>,
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Show a router with six lines at work, in network namespaces of its own; needs root
     ///
     /// Builds a LAN with hosts, six internet lines of different speeds and an internet, lets traffic run, and shows a
@@ -300,6 +317,22 @@ enum Command {
         /// No line fails
         #[arg(long)]
         calm: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum NotifyCommand {
+    /// Send a message by a channel at once, and say whether it was taken
+    #[command(after_help = "Example:\n  potato notify test office")]
+    Test {
+        /// The channel's name
+        #[arg(value_name = "CHANNEL")]
+        channel: String,
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -477,6 +510,10 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Release { uplink, hosts, place, json } => {
             reserve::release(&place.run_dir()?, Format::of(json), &ReleaseOrder { uplink, hosts })
         }
+        Command::Notify { what: None, place, json } => notify::list(&place.run_dir()?, Format::of(json)),
+        Command::Notify { what: Some(NotifyCommand::Test { channel, place, json }), .. } => {
+            notify::test(&place.run_dir()?, Format::of(json), channel)
+        }
         Command::Reload { place, json } => reload::run(&place.run_dir()?, Format::of(json)),
         Command::User { command } => people::user(command),
         Command::Token { command } => people::token(command),
@@ -489,12 +526,14 @@ fn run(command: Command) -> Result<(), CommandError> {
 
 fn run_router(config: &Path, log_format: LogFormat) -> Result<(), CommandError> {
     daemon::start_log(log_format);
-    daemon::run(config, &[trends::serve, trends::serve_metrics, web::serve]).map_err(|error| match log_format {
-        LogFormat::Text => error.into(),
-        LogFormat::Json => {
-            // Whoever reads the log expects nothing but JSON.
-            tracing::error!(%error, "router ended");
-            CommandError::Logged(error)
+    daemon::run(config, &[trends::serve, trends::serve_metrics, notifications::serve, web::serve]).map_err(|error| {
+        match log_format {
+            LogFormat::Text => error.into(),
+            LogFormat::Json => {
+                // Whoever reads the log expects nothing but JSON.
+                tracing::error!(%error, "router ended");
+                CommandError::Logged(error)
+            }
         }
     })
 }

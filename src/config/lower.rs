@@ -12,14 +12,14 @@ use super::section::{Section, Value, integer, list, switch, text, wrong_type};
 use super::values::{self, InterfaceName};
 use super::{
     Capture, Config, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR, IsolatedLines, Lan, MAX_WORKERS, Role, Router, Tariff, Uplink,
-    UplinkKind, Warning, Workers, advice, failover, forward, health, interface, limits, metrics, pppoe, reserve, rule,
-    web,
+    UplinkKind, Warning, Workers, advice, failover, forward, health, interface, limits, metrics, notify, pppoe,
+    reserve, rule, web,
 };
 use crate::link::pppoe::Secret;
 use crate::placement::{MAX_LANS, MAX_UPLINKS};
 
-const SECTIONS: [&str; 10] =
-    ["router", "lan", "uplink", "health", "limits", "reserve", "rule", "forward", "web", "metrics"];
+const SECTIONS: [&str; 11] =
+    ["router", "lan", "uplink", "health", "limits", "reserve", "rule", "forward", "web", "metrics", "notify"];
 const ROUTER: [&str; 9] = [
     "state_dir",
     "run_dir",
@@ -66,6 +66,7 @@ pub fn keys() -> [(&'static str, &'static [&'static str]); SECTIONS.len()] {
         ("[[forward]]", &forward::KEYS),
         ("[web]", &web::KEYS),
         ("[metrics]", &metrics::KEYS),
+        ("[[notify]]", &notify::KEYS),
     ]
 }
 
@@ -118,6 +119,8 @@ pub(super) fn lower(text: &str, files: &Files) -> Result<Config, Mistake> {
         let wrong = format!("{} is where the pages are served", metrics.listen);
         return Err(Mistake::new(span, wrong, "another port, as in \"192.168.10.1:9464\"").of_key("listen"));
     }
+    let notify_sections = file.sections("notify", "[[notify]]", &notify::KEYS)?;
+    let channels = notify::channels(&notify_sections, &uplinks, &files.password)?;
     warnings.sort_by_key(|warning| warning.line);
     let lines = |sections: &[Section<'_, '_>]| -> Vec<usize> {
         sections.iter().map(|section| line_at(text, section.span.start)).collect()
@@ -130,7 +133,21 @@ pub(super) fn lower(text: &str, files: &Files) -> Result<Config, Mistake> {
         rule_lines.iter().zip(&rules),
         reservation_lines.iter().zip(&reservations),
     );
-    Ok(Config { router, lan, uplinks, health, limits, reservations, rules, forwards, web, metrics, warnings, advice })
+    Ok(Config {
+        router,
+        lan,
+        uplinks,
+        health,
+        limits,
+        reservations,
+        rules,
+        forwards,
+        web,
+        metrics,
+        channels,
+        warnings,
+        advice,
+    })
 }
 
 fn router(section: Option<&Section<'_, '_>>) -> Result<Router, Mistake> {

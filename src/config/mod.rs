@@ -19,6 +19,7 @@ mod interface;
 mod limits;
 mod lower;
 mod metrics;
+mod notify;
 mod password;
 mod pppoe;
 mod reserve;
@@ -45,6 +46,10 @@ pub use host::{HostIdentity, HostIdentityError, HostName};
 pub use interface::{DevicePath, UplinkInterface};
 pub use lower::keys;
 pub use metrics::Metrics;
+pub use notify::{
+    Channel, ChannelKind, HttpUrl, Mail, Matrix, Ntfy, Piece, Placeholder, Recovery, Security, Server, Slack, Template,
+    Terms, Topic, Webhook, Xmpp,
+};
 pub use password::PasswordError;
 pub use reserve::{Hours, Reservation, TimeOfDay};
 pub use rule::{Rule, RuleAction};
@@ -83,6 +88,8 @@ pub struct Config {
     pub web: Option<Web>,
     /// `[metrics]`: where Prometheus finds the numbers, if it does.
     pub metrics: Option<Metrics>,
+    /// Every `[[notify]]`, in the order of the file: who is told what happens, and how.
+    pub channels: Vec<Channel>,
     /// What the file asks for and this version does not do.
     pub warnings: Vec<Warning>,
     /// What the file asks for and cannot have the effect that its owner expects.

@@ -14,14 +14,15 @@ fn local(at: u64, offset: i64) -> u64 {
 }
 
 /// Minutes since the last midnight of a local clock.
-pub(super) fn minute_of_day(now: u64, offset: i64) -> u16 {
+#[must_use]
+pub fn minute_of_day(now: u64, offset: i64) -> u16 {
     // Less than the minutes of a day.
     u16::try_from(local(now, offset) % DAY / 60).unwrap_or_default()
 }
 
 /// When local clocks next show a time of day: after `now`, and within a day or so. `offset_at` gives what they show beyond UTC at
 /// a time. Of a time that a change of clocks leaves out, the moment that it would have been by the old time.
-pub(super) fn next(time: TimeOfDay, now: u64, offset_at: impl Fn(u64) -> i64) -> u64 {
+pub fn next(time: TimeOfDay, now: u64, offset_at: impl Fn(u64) -> i64) -> u64 {
     let midnight = local(now, offset_at(now)) / DAY * DAY;
     let on_day = |days: u64| {
         let shown = midnight + days * DAY + u64::from(time.minute_of_day()) * 60;
@@ -34,7 +35,8 @@ pub(super) fn next(time: TimeOfDay, now: u64, offset_at: impl Fn(u64) -> i64) ->
 }
 
 /// A time as RFC 3339 has it, as local clocks show it: `2026-11-26T18:00:00+01:00`.
-pub(super) fn written(at: u64, offset: i64) -> String {
+#[must_use]
+pub fn written(at: u64, offset: i64) -> String {
     let utc = rfc3339(local(at, offset).saturating_mul(1_000));
     let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs() / 60);
     let seconds = utc.split('.').next().unwrap_or_default();
@@ -42,7 +44,8 @@ pub(super) fn written(at: u64, offset: i64) -> String {
 }
 
 /// A time for people: `2026-11-26 18:00`.
-pub(super) fn shown(at: u64, offset: i64) -> String {
+#[must_use]
+pub fn shown(at: u64, offset: i64) -> String {
     let written = written(at, offset);
     written.get(..16).unwrap_or(&written).replace('T', " ")
 }

@@ -82,8 +82,9 @@ impl Router<'_> {
             report.changes.push(format!("[metrics] listen = {place}"));
         }
         let web = self.config.web != new.web;
+        let channels = self.config.channels != new.channels;
         let is_same = plan.is_empty() && self.config.health == new.health && rules.is_empty();
-        if is_same && !leases && !reservations && !forwards && !isolation && !limits && !queues && !web {
+        if is_same && !leases && !reservations && !forwards && !isolation && !limits && !queues && !web && !channels {
             self.take_config(new);
             return report;
         }
@@ -139,6 +140,9 @@ impl Router<'_> {
         }
         if let Some(settings) = new.web.as_ref().filter(|_| web) {
             report.changes.push(format!("[web] look = \"{}\"", settings.look.name()));
+        }
+        if channels {
+            report.changes.push(format!("[[notify]] set: {}", new.channels.len()));
         }
         self.take_config(new);
         self.pass_on_settings();

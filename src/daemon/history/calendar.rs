@@ -16,6 +16,26 @@ pub fn rfc3339(milliseconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", rest % 1_000)
 }
 
+/// Milliseconds since 1970 of a time that [`rfc3339`] has written.
+#[must_use]
+pub fn milliseconds(text: &str) -> Option<u64> {
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u64>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second, rest) = (number(11..13)?, number(14..16)?, number(17..19)?, number(20..23)?);
+    let days = days_since_1970(year, month, day)?;
+    Some(days.checked_mul(DAY)? + hour * 3_600_000 + minute * 60_000 + second * 1_000 + rest)
+}
+
+/// The day counted from 1970, of a date from then on. Years start in March here, as in [`date`].
+fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
+    let (year, months_since_march) =
+        if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month.checked_add(9)?) };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * months_since_march + 2) / 5 + day.checked_sub(1)?;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * ERA + day_of_era).checked_sub(BEFORE_1970)
+}
+
 /// Year, month and day of a day counted from 1970. Years are taken to start in March here: the leap day is their last.
 fn date(days_since_1970: u64) -> (u64, u64, u64) {
     let days = days_since_1970 + BEFORE_1970;
@@ -45,7 +65,10 @@ mod tests {
             (1_735_689_599, "2024-12-31T23:59:59.000Z"),
             (4_107_542_400, "2100-03-01T00:00:00.000Z"),
         ] {
-            assert_eq!(rfc3339(seconds * 1_000), text);
+            assert_eq!((rfc3339(seconds * 1_000).as_str(), milliseconds(text)), (text, Some(seconds * 1_000)));
+        }
+        for text in ["", "yesterday", "1969-12-31T00:00:00.000Z", "2026-11-00T00:00:00.000Z", "2026-11-26"] {
+            assert_eq!(milliseconds(text), None, "{text}");
         }
         assert_eq!(rfc3339(1_234), "1970-01-01T00:00:01.234Z");
     }
@@ -55,6 +78,7 @@ mod tests {
         let mut before = date(0);
         for day in 1..200_000 {
             let now = date(day);
+            assert_eq!(days_since_1970(now.0, now.1, now.2), Some(day));
             let (year, month, day) = before;
             assert!(
                 now == (year, month, day + 1) || now == (year, month + 1, 1) || now == (year + 1, 1, 1),

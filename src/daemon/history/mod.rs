@@ -21,7 +21,7 @@ use crossbeam::channel::{Sender, bounded};
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
-pub use self::calendar::rfc3339;
+pub use self::calendar::{milliseconds, rfc3339};
 use self::writer::{Message, Writer};
 use super::report::EventReport;
 use crate::sys::clock;

@@ -18,7 +18,8 @@ impl Secret {
     }
 
     /// The password itself, for those who send it or what follows from it.
-    pub(super) fn reveal(&self) -> &[u8] {
+    #[must_use]
+    pub fn reveal(&self) -> &[u8] {
         &self.0
     }
 }
