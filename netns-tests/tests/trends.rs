@@ -54,6 +54,15 @@ fn traffic_is_in_history_and_metrics_with_its_line_and_size_and_history_outlives
     let text = lab.configuration(Capture::Packet) + "\n[metrics]\nlisten = \"192.168.10.1:9464\"\n";
     let mut world = World::configured(lab, &text).with_servers();
     world.router.wait_until_up(2).must();
+    // Of the second in which the router was started only a part is known.
+    wait_for("a whole second in the history", || {
+        let report = ask(&world, "/v1/history?uplink=dsl1");
+        if report["points"].as_array().is_some_and(|points| points.len() > 1) {
+            Ok(())
+        } else {
+            Err(report.to_string())
+        }
+    });
     assert_eq!(world.potato(&["link", "down", "dsl2"]).0, Some(0));
     shell(world.host(1), "curl -sS --fail --max-time 20 -o /dev/null http://203.0.113.1/bytes/5000000");
 
