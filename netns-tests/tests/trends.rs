@@ -54,6 +54,15 @@ fn traffic_is_in_history_and_metrics_with_its_line_and_size_and_history_outlives
     let text = lab.configuration(Capture::Packet) + "\n[metrics]\nlisten = \"192.168.10.1:9464\"\n";
     let mut world = World::configured(lab, &text).with_servers();
     world.router.wait_until_up(2).must();
+    // Of the second in which the router was started only a part is known.
+    wait_for("a whole second in the history", || {
+        let report = ask(&world, "/v1/history?uplink=dsl1");
+        if report["points"].as_array().is_some_and(|points| points.len() > 1) {
+            Ok(())
+        } else {
+            Err(report.to_string())
+        }
+    });
     assert_eq!(world.potato(&["link", "down", "dsl2"]).0, Some(0));
     shell(world.host(1), "curl -sS --fail --max-time 20 -o /dev/null http://203.0.113.1/bytes/5000000");
 
@@ -61,11 +70,14 @@ fn traffic_is_in_history_and_metrics_with_its_line_and_size_and_history_outlives
         let (first, second) = (bytes_in(&world, "dsl1"), bytes_in(&world, "dsl2"));
         if is_what_was_fetched(first) && second < BESIDE { Ok(()) } else { Err(format!("{first} and {second} bytes")) }
     });
-    let all = ask(&world, "/v1/history?span=day&most=100");
-    let last =
-        |uplink: &str| all["uplinks"][uplink].as_array().and_then(|points| points.last()).cloned().unwrap_or_default();
-    assert!(last("dsl1")["state"] == "up" && last("dsl1")["rtt_ms"].is_number(), "{all}");
-    assert!(last("dsl1")["loss_percent"].is_number() && last("dsl2")["out_bps"].is_number(), "{all}");
+    // Until then ARP may have answered before anything that round trips are measured by.
+    wait_for("what the lines are like in the history", || {
+        let all = ask(&world, "/v1/history?span=day&most=100");
+        let last = |uplink: &str| all["uplinks"][uplink].as_array().and_then(|points| points.last()).cloned();
+        let (first, second) = (last("dsl1").unwrap_or_default(), last("dsl2").unwrap_or_default());
+        let is_told = first["rtt_ms"].is_number() && first["loss_percent"].is_number() && second["out_bps"].is_number();
+        if is_told && first["state"] == "up" { Ok(()) } else { Err(all.to_string()) }
+    });
     let used = wait_for("the host's day", || {
         let hosts = ask(&world, "/v1/hosts");
         let used = hosts["hosts"][0]["today"]["in_bytes"].as_f64();

@@ -9,8 +9,8 @@ use std::net::Ipv4Addr;
 
 use super::store::Days;
 use crate::daemon::report::DayReport;
-use crate::engine::HostAccount;
-use crate::placement::UplinkId;
+use crate::engine::{HostAccount, Usage};
+use crate::placement::{Class, UplinkId};
 
 /// Most days and hosts that wait to be kept.
 const MOST_WAITING: usize = 20_000;
@@ -76,10 +76,8 @@ impl HostDays {
 }
 
 fn cells(account: &HostAccount) -> Cells {
-    let cell = |(class, uplink, usage): &(_, UplinkId, crate::engine::Usage)| {
-        let class: &crate::placement::Class = class;
-        ((*uplink, *class as u8), (usage.out_bytes, usage.in_bytes))
-    };
+    let cell =
+        |&(class, uplink, usage): &(Class, UplinkId, Usage)| ((uplink, class as u8), (usage.out_bytes, usage.in_bytes));
     account.lines.iter().map(cell).collect()
 }
 
@@ -102,8 +100,7 @@ pub(super) fn add(sum: &mut DayReport, more: DayReport) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{HostId, Usage};
-    use crate::placement::Class;
+    use crate::engine::HostId;
 
     fn account(last: u8, lines: &[(u8, u64)]) -> HostAccount {
         let usage = |bytes| Usage { out_bytes: bytes, in_bytes: 10 * bytes, ..Usage::default() };

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossbeam::channel::Receiver;
@@ -195,7 +195,7 @@ impl<T: Fn(BTreeMap<Ipv4Addr, DayReport>)> Keeper<T> {
     }
 }
 
-fn open<'s>(path: &PathBuf, store: &'s mut Option<Store>) -> Result<&'s mut Store, DatabaseError> {
+fn open<'s>(path: &Path, store: &'s mut Option<Store>) -> Result<&'s mut Store, DatabaseError> {
     let opened = match store.take() {
         Some(store) => store,
         None => Store::open(path)?,
