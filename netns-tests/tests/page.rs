@@ -32,8 +32,8 @@ fn people_work_with_the_page_in_a_browser() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser-tests");
     let screenshots = screenshots();
     let script = tests.join("run.mjs");
-    let arguments = [&script.to_string_lossy(), PAGE, &code, &screenshots.to_string_lossy()];
-    let mut command = world.host(1).command("node", &arguments.map(|argument| &*argument));
+    let (script, folder) = (script.to_string_lossy(), screenshots.to_string_lossy());
+    let mut command = world.host(1).command("node", &[&script, PAGE, &code, &folder]);
     // What it says on standard error is of use when it fails.
     let mut node = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).must();
     let mut answers = node.child().stdin.take().expect("it is piped");
