@@ -16,7 +16,7 @@ use netns_tests::sockets::udp;
 use netns_tests::waiting::wait_for;
 use netns_tests::world::lab;
 use netns_tests::{Capture, LabOptions, Must, SERVER, World, binary};
-use potato::demo::lab::Process;
+use potato::demo::lab::{Process, Router};
 
 const PAGE: &str = "http://192.168.10.1:8080/";
 
@@ -73,7 +73,7 @@ fn obey(world: &mut World, order: &str) {
             assert!(world.router.terminate().must().success());
             let config = world.lab.directory().join("potato.toml");
             let (router, directory) = (world.lab.router(), world.lab.directory());
-            world.router = netns_tests::Router::start(router, binary(), &config, directory).must();
+            world.router = Router::start(router, binary(), &config, directory).must();
         }
         ["flows", number] => open_flows(world, number.parse().must()),
         ["carrier", line, state] => {
