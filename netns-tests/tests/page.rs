@@ -16,7 +16,7 @@ use netns_tests::sockets::udp;
 use netns_tests::waiting::wait_for;
 use netns_tests::world::lab;
 use netns_tests::{Capture, LabOptions, Must, SERVER, World, binary};
-use potato::demo::lab::Process;
+use potato::demo::lab::{Process, Router};
 
 const PAGE: &str = "http://192.168.10.1:8080/";
 
@@ -32,8 +32,8 @@ fn people_work_with_the_page_in_a_browser() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser-tests");
     let screenshots = screenshots();
     let script = tests.join("run.mjs");
-    let arguments = [&script.to_string_lossy(), PAGE, &code, &screenshots.to_string_lossy()];
-    let mut command = world.host(1).command("node", &arguments.map(|argument| &*argument));
+    let (script, folder) = (script.to_string_lossy(), screenshots.to_string_lossy());
+    let mut command = world.host(1).command("node", &[&script, PAGE, &code, &folder]);
     // What it says on standard error is of use when it fails.
     let mut node = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).must();
     let mut answers = node.child().stdin.take().expect("it is piped");
@@ -73,7 +73,7 @@ fn obey(world: &mut World, order: &str) {
             assert!(world.router.terminate().must().success());
             let config = world.lab.directory().join("potato.toml");
             let (router, directory) = (world.lab.router(), world.lab.directory());
-            world.router = netns_tests::Router::start(router, binary(), &config, directory).must();
+            world.router = Router::start(router, binary(), &config, directory).must();
         }
         ["flows", number] => open_flows(world, number.parse().must()),
         ["carrier", line, state] => {

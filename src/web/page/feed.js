@@ -53,6 +53,8 @@ function drawMore() {
 
 /** Begins to listen. */
 export function startFeed() {
+  // It scrolls by itself, so the keyboard must reach it.
+  byId("feed-list").tabIndex = 0;
   count();
   on("past", (event) => take(event, false));
   on("event", (event) => take(event, true));

@@ -155,7 +155,10 @@ export function show(main, { argument: name }) {
     on("past", happened.draw),
     again((signal) => drawFlows(flows, name, signal), AGAIN),
     again(async (signal) => {
-      const { points } = await ask(`/v1/history?span=hour&uplink=${encodeURIComponent(name)}`, { signal });
+      const { points } = await ask(`/v1/history?span=hour&uplink=${encodeURIComponent(name)}`, { signal }).catch((refusal) => {
+        if (refusal.name !== "AbortError") plots.replaceChildren(el("p", { class: "quiet" }, refusal.message));
+        throw refusal;
+      });
       if (!plots.querySelector("details[open]")) plots.replaceChildren(...plotsOf(points, 200));
     }, 2 * AGAIN),
   ];
