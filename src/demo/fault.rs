@@ -7,7 +7,7 @@ use super::lab::topology::far;
 use super::lab::{Lab, LabError};
 
 /// How many packets in a hundred a lossy line loses of those that we send.
-const LOSS_PERCENT: u64 = 80;
+const LOSS_PERCENT: u64 = 70;
 
 /// What befalls a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
