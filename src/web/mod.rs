@@ -2,9 +2,9 @@
 //! and ordered, for those who have signed in.
 //!
 //! Theory of operation: one listener on the LAN's side, a task a connection, few of them and none for ever without a word.
-//! Every request passes [`guard`], which answers only to names that are the router's own and forbids the browser whatever the
-//! page does not need, and [`access`], which knows who asks and what that needs. Then it gets a file of the page ([`assets`]), the
-//! stream of what happens ([`live`]), something about users ([`sign_in`], [`users`]) or the configuration ([`settings`]), or an
+//! Every request passes `guard`, which answers only to names that are the router's own and forbids the browser whatever the
+//! page does not need, and `access`, which knows who asks and what that needs. Then it gets a file of the page (`assets`), the
+//! stream of what happens (`live`), something about users (`sign_in`, `users`) or the configuration (`settings`), or an
 //! answer of the router's own ([`Handle::api`]), the same as on the control socket.
 //!
 //! Who may do what is in a file ([`people`]); passwords, certificates and that file are worked on beside this thread.
