@@ -111,7 +111,6 @@ const ROUTES = {
   "DELETE /v1/sessions": () => (sessions.clear(), null),
   "GET /v1/status": status,
   "GET /v1/hosts": hosts,
-  "GET /v1/hosts/today": () => ({ day: 1, since: Math.floor(Date.now() / 86_400_000) * 86_400, hosts: { "192.168.10.21": { in: 5e8, out: 3e7 }, "192.168.10.50": { in: 2e9, out: 1e8 } } }),
   "GET /v1/flows": ({ query }) => ({ flows: Array.from({ length: Math.min(10000, Number(query.get("limit") ?? 1000)) }, (_, at) => flow(at)), limited: false }),
   "GET /v1/why": () => ({ flows: [{ ...flow(1), candidates }], limited: false }),
   "GET /v1/events": ({ query }) => ({ events: events.filter((event) => event.id > Number(query.get("since") ?? events.length - 100)) }),

@@ -93,7 +93,7 @@ pub(super) fn lower(text: &str, files: &Files) -> Result<Config, Mistake> {
     })?;
     let lan = lan(&lan_section)?;
     let uplink_sections = file.sections("uplink", "[[uplink]]", &UPLINK)?;
-    let uplinks = uplinks(&uplink_sections, &lan, &files.password)?;
+    let uplinks = uplinks(&uplink_sections, &lan, files.password)?;
 
     let health = health::health(file.section("health", "[health]", &health::KEYS)?.as_ref())?;
     let limits = limits::limits(file.section("limits", "[limits]", &limits::KEYS)?.as_ref())?;
@@ -120,7 +120,7 @@ pub(super) fn lower(text: &str, files: &Files) -> Result<Config, Mistake> {
         return Err(Mistake::new(span, wrong, "another port, as in \"192.168.10.1:9464\"").of_key("listen"));
     }
     let notify_sections = file.sections("notify", "[[notify]]", &notify::KEYS)?;
-    let channels = notify::channels(&notify_sections, &uplinks, &files.password)?;
+    let channels = notify::channels(&notify_sections, &uplinks, files.password)?;
     warnings.sort_by_key(|warning| warning.line);
     let lines = |sections: &[Section<'_, '_>]| -> Vec<usize> {
         sections.iter().map(|section| line_at(text, section.span.start)).collect()

@@ -106,12 +106,22 @@ fn tls(value: &Value<'_>, files: &Files) -> Result<Tls, Mistake> {
         let key = section.required("key", "\"/etc/potato/web.key\"", |value| file(value, files.key))?;
         return Ok(Tls::Files { certificate, key });
     }
-    let known: [(&str, fn() -> Tls); 2] = [("off", || Tls::Off), ("self-signed", || Tls::SelfSigned)];
+    let known = [("off", Word::Off), ("self-signed", Word::SelfSigned)];
     let made = values::word(value, &known).map_err(|mistake| {
         let right = "`off`, `self-signed`, or { certificate = \"/etc/potato/web.pem\", key = \"/etc/potato/web.key\" }";
         Mistake { right: right.to_owned(), ..mistake }
     })?;
-    Ok(made())
+    Ok(match made {
+        Word::Off => Tls::Off,
+        Word::SelfSigned => Tls::SelfSigned,
+    })
+}
+
+/// What `tls` may say in a word.
+#[derive(Clone, Copy)]
+enum Word {
+    Off,
+    SelfSigned,
 }
 
 fn file(value: &Value<'_>, look_at: fn(&Path) -> Result<(), PasswordError>) -> Result<PathBuf, Mistake> {

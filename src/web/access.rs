@@ -42,7 +42,7 @@ pub(super) async fn check(State(door): State<Door>, mut request: Request, next: 
     let Some(peer) = request.extensions().get::<Peer>().copied() else {
         return refused(StatusCode::INTERNAL_SERVER_ERROR, "it is not known where this request comes from");
     };
-    let visitor = match admit(&door, request.method().clone(), request.headers(), peer, need).await {
+    let visitor = match admit(&door, request.method(), request.headers(), peer, need).await {
         Ok(visitor) => visitor,
         Err(refusal) => return private(refusal),
     };
@@ -59,7 +59,7 @@ pub(super) async fn check(State(door): State<Door>, mut request: Request, next: 
     let response = next.run(request).await;
     if is_stream && response.status() == StatusCode::OK {
         let kind = if path == "/live" { stream::Kind::Page } else { stream::Kind::Lines };
-        return stream::accompany(response, door, visitor, kind);
+        return private(stream::accompany(response, door, visitor, kind));
     }
     private(response)
 }
@@ -67,7 +67,7 @@ pub(super) async fn check(State(door): State<Door>, mut request: Request, next: 
 /// Who asks, if he may.
 async fn admit(
     door: &Door,
-    method: Method,
+    method: &Method,
     headers: &HeaderMap,
     peer: Peer,
     need: Need,
@@ -78,7 +78,7 @@ async fn admit(
     }
     let proof = visitor::proof(headers, peer.transport)
         .map_err(|wrong| unknown(&format!("this authorization is not understood; {wrong}")))?;
-    let changes = ![Method::GET, Method::HEAD, Method::OPTIONS].contains(&method);
+    let changes = ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method);
     if changes && source != Source::Ours && matches!(proof, Some(Proof::Session(_))) {
         let wrong = "what changes something must say that our own page asks for it: by `Origin` or `Sec-Fetch-Site`";
         return Err(refused(StatusCode::FORBIDDEN, wrong));

@@ -2,11 +2,10 @@
 //! and ordered, for those who have signed in.
 //!
 //! Theory of operation: one listener on the LAN's side, a task a connection, few of them and none for ever without a word.
-//! Every request passes [`guard`], which answers only to names that are the router's own and forbids the browser whatever the
-//! page does not need, and [`access`], which knows who asks and what that needs. Then it gets a file of the page ([`assets`]), the
-//! stream of what happens ([`live`]), something about users ([`sign_in`], [`users`]) or the configuration ([`settings`]), or an
-//! answer of the router's own ([`Handle::api`]), the same as on the control socket; and what hosts have used since midnight
-//! ([`today`]).
+//! Every request passes `guard`, which answers only to names that are the router's own and forbids the browser whatever the
+//! page does not need, and `access`, which knows who asks and what that needs. Then it gets a file of the page (`assets`), the
+//! stream of what happens (`live`), something about users (`sign_in`, `users`) or the configuration (`settings`), or an
+//! answer of the router's own ([`Handle::api`]), the same as on the control socket.
 //!
 //! Who may do what is in a file ([`people`]); passwords, certificates and that file are worked on beside this thread.
 
@@ -28,7 +27,6 @@ mod sign_in;
 mod stream;
 mod throttle;
 mod tls;
-mod today;
 mod users;
 mod visitor;
 
@@ -59,7 +57,6 @@ use tracing::{debug, info, warn};
 
 use self::connection::{Patient, Peer, Transport};
 use self::door::Door;
-use self::today::Today;
 use crate::config::{Config, Tls, Web};
 use crate::daemon::{Handle, refused};
 
@@ -84,16 +81,14 @@ pub fn serve(router: Handle) -> Pin<Box<dyn Future<Output = ()> + Send>> {
             let Some(settings) = config.web.clone() else { return };
             (settings, config.router.state_dir.clone())
         };
-        let (tell, today) = watch::channel(Today::default());
-        let count = today::count(router.clone(), tell);
         let door = Door::new(router.clone());
         door.prepare();
         let listener = listen(&settings).await;
         info!(address = %settings.listen, "pages are served");
         door.print_claim_code(&url(&settings)).await;
-        let pages = pages(router, door.clone(), today);
+        let pages = pages(router, door.clone());
         let mut server = Server { settings, state_dir, config, tls: None, pages };
-        tokio::join!(server.accept(&listener), door.hear_words(), count);
+        tokio::join!(server.accept(&listener), door.hear_words());
     })
 }
 
@@ -104,12 +99,11 @@ fn url(settings: &Web) -> String {
 }
 
 /// Everything that can be asked for.
-fn pages(router: Handle, door: Door, today: watch::Receiver<Today>) -> Router {
+fn pages(router: Handle, door: Door) -> Router {
     let people = sign_in::routes().merge(users::routes()).merge(settings::routes()).with_state(door.clone());
     Router::new()
         .route("/live", get(live::stream))
         .merge(assets::routes())
-        .merge(today::routes(today))
         .route_service("/v1/{*rest}", router.api())
         .with_state(router)
         .merge(people)

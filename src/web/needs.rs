@@ -28,9 +28,7 @@ pub(super) fn of(method: &Method, path: &str) -> Need {
 fn to_look(path: &str) -> Need {
     match path {
         "/v1/welcome" | "/v1/session" => Need::Nothing,
-        "/live" | "/v1/status" | "/v1/hosts" | "/v1/hosts/today" | "/v1/flows" | "/v1/events" | "/v1/history" => {
-            Need::Look
-        }
+        "/live" | "/v1/status" | "/v1/hosts" | "/v1/flows" | "/v1/events" | "/v1/history" => Need::Look,
         _ if ["/v1/users", "/v1/tokens", "/v1/config"].iter().any(|secret| path.starts_with(secret)) => {
             Need::Role(Role::Admin)
         }

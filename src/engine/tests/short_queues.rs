@@ -134,6 +134,8 @@ fn sender_that_can_be_told_of_congestion_is_told_and_loses_nothing() {
 fn line_that_is_not_full_or_not_known_is_let_be() {
     let mut slow = Download::begin(true);
     slow.run(30, QUICK);
+    // Until the line's rate is measured again.
+    slow.run(10, SLOW);
     assert_eq!(slow.run(40, SLOW), 0, "7 of 20 Mbit/s: the queue is somebody else's");
     let mut unknown = Download::begin(false);
     unknown.run(30, QUICK);

@@ -3,7 +3,7 @@
 import { ask } from "/api.js";
 import { el, setText } from "/dom.js";
 import { live } from "/live.js";
-import { amount, clock, count, rate, span } from "/words.js";
+import { amount, count, rate, span } from "/words.js";
 
 export const title = "Hosts";
 
@@ -19,21 +19,13 @@ const COLUMNS = [
   ["In", (host) => host.in.bits_per_second, true],
   ["Out", (host) => host.out.bits_per_second, true],
   ["Connections", (host) => host.sessions, true],
-  ["Today", (host) => host.today ?? 0, true],
+  ["Today", usedToday, true],
   ["In all", total, true],
   ["Lines", (host) => host.lines.length],
 ];
 
-/** What hosts have used since midnight, by address; nothing where that is not told. */
-async function usedToday(signal) {
-  try {
-    const { since, hosts } = await ask("/v1/hosts/today", { signal });
-    return { since, of: (address) => (hosts[address]?.in ?? 0) + (hosts[address]?.out ?? 0) };
-  } catch (refusal) {
-    if (refusal.name === "AbortError") throw refusal;
-    return null;
-  }
-}
+/** What a host has used since midnight by the router's clock; 0 where that is not told. */
+const usedToday = (host) => (host.today?.in_bytes ?? 0) + (host.today?.out_bytes ?? 0);
 
 /** The lines of a host, the busiest first: one entry a line. */
 function linesOf(host) {
@@ -65,7 +57,7 @@ function drawRow({ place, cells }, host) {
   setText(cells[1], rate(host.in.bits_per_second));
   setText(cells[2], rate(host.out.bits_per_second));
   setText(cells[3], String(host.sessions));
-  setText(cells[4], host.today === undefined ? "–" : amount(host.today));
+  setText(cells[4], host.today ? amount(usedToday(host)) : "–");
   setText(cells[5], amount(total(host)));
   const refused = Object.values(host.refused ?? {}).reduce((sum, number) => sum + number, 0);
   const key = linesOf(host).map((line) => `${line.name} ${line.share} %`).join(", ") + (refused ? `; ${count(refused, "connection")} refused by a limit` : "");
@@ -84,7 +76,6 @@ export function show(main) {
   const body = el("tbody", {});
   const note = el("p", { class: "quiet" }, "Asking …");
   let said = null;
-  let since = null;
   let timer = null;
   const control = new AbortController();
   const draw = () => {
@@ -99,10 +90,9 @@ export function show(main) {
       if (body.children[at] !== rows.get(key).place) body.insertBefore(rows.get(key).place, body.children[at] ?? null);
     });
     while (body.children.length > hosts.length) body.lastElementChild.remove();
-    const today = since ? ` “Today” is since ${clock(since * 1000)}.` : "";
     const all = live.status ? ` “In all” is since the router started, ${span(live.status.uptime_seconds)} ago.` : "";
     const limit = said.limits.sessions ? ` One host may have ${said.limits.sessions.toLocaleString("en")} connections.` : "";
-    setText(note, `${count(said.hosts.length, "host")}.${today}${all}${limit}`);
+    setText(note, `${count(said.hosts.length, "host")}. “Today” is since midnight.${all}${limit}`);
   };
   const order = (at) => {
     sort = at;
@@ -111,10 +101,7 @@ export function show(main) {
   };
   const look = async () => {
     try {
-      const [report, today] = await Promise.all([ask("/v1/hosts", { signal: control.signal }), usedToday(control.signal)]);
-      said = report;
-      since = today?.since ?? null;
-      if (today) for (const host of said.hosts) host.today = today.of(host.address);
+      said = await ask("/v1/hosts", { signal: control.signal });
       draw();
     } catch (refusal) {
       if (refusal.name === "AbortError") return;

@@ -13,6 +13,8 @@ mod role;
 mod schema;
 mod sessions;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod words;
 

@@ -7,10 +7,12 @@ use super::*;
 use crate::daemon::report::{CapacityReport, EngineReport, SpanReport, TrafficReport};
 use crate::link::health::RoundTrips;
 
+type Labels = Vec<(String, String)>;
+
 /// A page as a strict reader understands it: samples in their order, by name and labels.
 #[derive(Debug, Default)]
 struct Page {
-    samples: Vec<(String, Vec<(String, String)>, f64)>,
+    samples: Vec<(String, Labels, f64)>,
 }
 
 impl Page {
