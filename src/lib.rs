@@ -33,14 +33,20 @@ pub mod host;
 
 pub mod config;
 
+#[cfg(feature = "program")]
 pub mod daemon;
 
+#[cfg(feature = "program")]
 pub mod trends;
 
+#[cfg(feature = "program")]
 pub mod notify;
 
+#[cfg(feature = "program")]
 pub mod web;
 
+#[cfg(feature = "program")]
 pub mod demo;
 
+#[cfg(feature = "program")]
 pub mod cli;

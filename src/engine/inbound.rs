@@ -11,7 +11,7 @@ use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Parsed, Ports, Way};
 use super::refusal::write_lan_header;
 use super::repeated;
-use super::short_queue::Care;
+use super::slowing::Care;
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, MARK_ISOLATED, Tick};
@@ -100,7 +100,7 @@ impl Worker {
         if self.keep_queue_short(context, id, Way::Inbound, stamps) == Care::Slow
             && !ipv4::mark_congestion(packet.packet_mut())
         {
-            self.owe(id, parsed.wire_load(packet.vnet.segmentation).0);
+            self.short_queues.owe(id, parsed.wire_load(packet.vnet.segmentation).0);
             return Verdict::Drop(DropReason::QueueKeptShort);
         }
         if let Err(reason) = self.follow_inbound(context, id, &flow, packet) {

@@ -32,6 +32,7 @@ mod session;
 mod short_queue;
 pub mod shortcut;
 mod sites;
+mod slowing;
 #[cfg(test)]
 mod tests;
 mod transfers;

@@ -10,7 +10,7 @@ use super::parse::{self, Content, Parsed, Ports, Way};
 use super::refusal::write_uplink_header;
 use super::repeated;
 use super::session::{self, Finished};
-use super::short_queue::Care;
+use super::slowing::Care;
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, MARK_ISOLATED, Tick};
@@ -105,7 +105,7 @@ impl Worker {
         if self.keep_queue_short(context, id, Way::Outbound, stamps) == Care::Slow
             && !ipv4::mark_congestion(packet.packet_mut())
         {
-            self.owe(id, parsed.wire_load(packet.vnet.segmentation).0);
+            self.short_queues.owe(id, parsed.wire_load(packet.vnet.segmentation).0);
             return Verdict::Drop(DropReason::QueueKeptShort);
         }
         if let Err(reason) = self.follow_outbound(context, id, lan, &flow, packet) {

@@ -12,25 +12,22 @@
 //!
 //! Three things keep it from harm. A line that is not full has no queue that matters: the wait is somebody else's. A
 //! sender with fewer than [`LEAST_FLIGHT`] segments on their way could not tell a loss but by a timeout, and is left alone.
-//! And only transfers that have moved [`WATCHED_FROM`] are ever asked; calls, games and what is isolated never are.
+//! And only long transfers are ever asked; calls, games and what is isolated never are.
+//!
+//! What is here knows neither packets nor records: `slowing` brings it together with those.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::parse::Way;
-use super::worker::{Context, Worker};
-use crate::flow::record::{FLAG_HAIRPIN, FLAG_TRANSFER, MARK_ISOLATED};
 use crate::flow::tcp::Payload;
-use crate::flow::{FlowId, FlowV4, Timestamp};
-use crate::placement::{UplinkId, is_full};
+use crate::flow::{FlowId, Timestamp};
 use crate::wire::tcp::Timestamps;
 
 /// A wait below this is no queue to speak of (RFC 8289 section 4.4).
 const TARGET: Duration = Duration::from_millis(5);
 /// A wait that is over sooner is a burst (section 4.3 there).
 const INTERVAL: Duration = Duration::from_millis(100);
-/// A transfer is watched from so many bytes on.
-const WATCHED_FROM: u64 = 128 * 1024;
 /// Segments on their way that a sender must have to lose one: three behind it tell of it (RFC 5681 section 3.2), and some may be
 /// gone already.
 const LEAST_FLIGHT: u64 = 6;
@@ -45,9 +42,9 @@ const MOST: usize = 1_024;
 
 /// What a transfer has moved, in bytes: out, in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Moved {
-    out: u64,
-    back: u64,
+pub(super) struct Moved {
+    pub(super) out: u64,
+    pub(super) back: u64,
 }
 
 /// A segment whose answer is waited for.
@@ -161,69 +158,42 @@ impl ShortQueues {
         Payload::New
     }
 
+    /// A segment of a transfer passes, before which so much was moved. Says whether it is time for one to be taken.
+    pub(super) fn observe(
+        &mut self,
+        now: Timestamp,
+        id: FlowId,
+        (way, stamps): (Way, Timestamps),
+        moved: Moved,
+    ) -> bool {
+        let Some(watched) = self.of(id) else { return false };
+        match way {
+            Way::Outbound => watched.ask(now, stamps, moved),
+            Way::Inbound => watched.hear(now, stamps, moved),
+        }
+        watched.is_due(now, way)
+    }
+
+    /// One was taken.
+    pub(super) fn take(&mut self, now: Timestamp, id: FlowId) {
+        if let Some(watched) = self.watched.get_mut(&id) {
+            watched.take(now);
+        }
+    }
+
+    /// And dropped, so many packets on the wire: they will come again.
+    pub(super) fn owe(&mut self, id: FlowId, packets: u64) {
+        if let Some(watched) = self.watched.get_mut(&id) {
+            watched.owed = watched.owed.saturating_add(u32::try_from(packets).unwrap_or(u32::MAX));
+        }
+    }
+
     fn of(&mut self, id: FlowId) -> Option<&mut Watched> {
         if self.watched.len() >= MOST && !self.watched.contains_key(&id) {
             return None;
         }
         Some(self.watched.entry(id).or_default())
     }
-}
-
-/// What is to become of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Care {
-    /// It goes on.
-    None,
-    /// Its sender is to slow down: it is to be marked if it can be, else dropped.
-    Slow,
-}
-
-impl Worker {
-    /// To be called before a packet of the flow is followed.
-    #[inline]
-    pub(super) fn keep_queue_short(
-        &mut self,
-        context: Context<'_>,
-        id: FlowId,
-        way: Way,
-        stamps: impl FnOnce() -> Option<Timestamps>,
-    ) -> Care {
-        let record = self.table.record(id);
-        if !self.load.keeps_short(UplinkId(record.body.uplink)) || !is_watched(record) {
-            return Care::None;
-        }
-        stamps().map_or(Care::None, |stamps| self.watch(context.now, id, way, stamps))
-    }
-
-    fn watch(&mut self, now: Timestamp, id: FlowId, way: Way, stamps: Timestamps) -> Care {
-        let body = &self.table.record(id).body;
-        let (uplink, moved) = (UplinkId(body.uplink), Moved { out: body.out_bytes, back: body.in_bytes });
-        let Some(watched) = self.short_queues.of(id) else { return Care::None };
-        match way {
-            Way::Outbound => watched.ask(now, stamps, moved),
-            Way::Inbound => watched.hear(now, stamps, moved),
-        }
-        if !watched.is_due(now, way) || !is_full(uplink, &self.load) {
-            return Care::None;
-        }
-        watched.take(now);
-        Care::Slow
-    }
-
-    /// A packet was dropped for that reason, so many on the wire: they will come again.
-    pub(super) fn owe(&mut self, id: FlowId, packets: u64) {
-        if let Some(watched) = self.short_queues.watched.get_mut(&id) {
-            watched.owed = watched.owed.saturating_add(u32::try_from(packets).unwrap_or(u32::MAX));
-        }
-    }
-}
-
-/// Whether a flow is one whose sender may be slowed down.
-fn is_watched(record: &FlowV4) -> bool {
-    record.has(FLAG_TRANSFER)
-        && !record.has(FLAG_HAIRPIN)
-        && !record.is_marked(MARK_ISOLATED)
-        && record.body.out_bytes + record.body.in_bytes >= WATCHED_FROM
 }
 
 #[cfg(test)]

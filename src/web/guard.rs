@@ -11,8 +11,10 @@ use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::connection::{Peer, Transport};
+
 /// On every answer. Nothing comes from anywhere else, no code stands in the page, and nobody frames it.
-const HEADERS: [(HeaderName, &str); 6] = [
+const HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -22,19 +24,22 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
+
+/// Browsers heed this one with TLS alone, and complain of it without.
+const WITH_TLS: (HeaderName, &str) = (HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
 
 /// Answers requests that are for this router, with what the browser is to keep to.
 pub(super) async fn guard(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let has_tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.transport == Transport::Tls);
     let mut response = if host.is_some_and(is_ours) {
         next.run(request).await
     } else {
         let wrong = "this router answers by its address alone, as in http://192.168.10.1:8080\n";
         (StatusCode::MISDIRECTED_REQUEST, wrong).into_response()
     };
-    for (name, value) in HEADERS {
+    for (name, value) in HEADERS.into_iter().chain(has_tls.then_some(WITH_TLS)) {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response

@@ -25,6 +25,8 @@ const FULL_MTU: u16 = 1_500;
 /// Wait for the first answer, and before the first redial; doubled each time, up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A session that has no connection by then will have none.
+const LONGEST_OPENING: Duration = Duration::from_secs(60);
 /// The same after a refused password: who asks too often is locked out.
 const FIRST_REFUSED_WAIT: Duration = Duration::from_secs(30);
 const LONGEST_REFUSED_WAIT: Duration = Duration::from_secs(300);
@@ -74,6 +76,15 @@ struct Running {
     session: Session,
     /// What was told, and when.
     connection: Option<(Timestamp, Connection)>,
+    /// Since when there is none.
+    opening_since: Timestamp,
+}
+
+impl Running {
+    /// When a session without a connection is given up: a peer that always agrees and never asks would go on so for ever.
+    fn gives_up_at(&self) -> Option<Timestamp> {
+        self.connection.is_none().then(|| self.opening_since + LONGEST_OPENING)
+    }
 }
 
 /// The PPPoE client of one line.
@@ -238,6 +249,10 @@ impl Client {
             }
             State::Requesting { sent, .. } if *sent >= REQUESTS => self.fail(now, Failure::NoSession),
             State::Requesting { .. } => self.send_padr(now),
+            State::Running(running) if running.gives_up_at().is_some_and(|at| at <= now) => {
+                let stage = running.session.stage();
+                self.fail(now, Failure::Silent(stage));
+            }
             State::Running(_) => {
                 self.drive(now, |running, account, out| running.session.handle_timeout(now, account, out));
             }
@@ -256,7 +271,7 @@ impl Client {
             State::Stopped => None,
             State::Waiting { until } => Some(*until),
             State::Discovering { resend_at, .. } | State::Requesting { resend_at, .. } => Some(*resend_at),
-            State::Running(running) => running.session.poll_timeout(),
+            State::Running(running) => running.session.poll_timeout().into_iter().chain(running.gives_up_at()).min(),
         }
     }
 
@@ -322,7 +337,8 @@ impl Client {
         let random = ChaCha8Rng::from_rng(&mut self.random);
         let mut out = Packets::new();
         let session = Session::start(now, random, most, &mut out);
-        self.state = State::Running(Box::new(Running { id, offer, most, session, connection: None }));
+        self.state =
+            State::Running(Box::new(Running { id, offer, most, session, connection: None, opening_since: now }));
         self.send(out);
     }
 
@@ -351,6 +367,7 @@ impl Client {
         }
         let Some(network) = network else {
             running.connection = None;
+            running.opening_since = now;
             self.report(ClientEvent::Ended(Failure::Renegotiated));
             return;
         };

@@ -54,6 +54,15 @@ impl Session {
         self.ipcp.as_ref().filter(|ipcp| ipcp.is_open()).map(|ipcp| &ipcp.options)
     }
 
+    /// How far it has come on its way to a network.
+    pub(super) fn stage(&self) -> Stage {
+        match (&self.ipcp, &self.authentication) {
+            (Some(_), _) => Stage::Network,
+            (None, Some(_)) => Stage::Authentication,
+            (None, None) => Stage::Link,
+        }
+    }
+
     /// Longest packet that the peer receives.
     pub(super) fn peer_receive_unit(&self) -> u16 {
         self.lcp.options.peer_receive_unit

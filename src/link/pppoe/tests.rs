@@ -428,6 +428,18 @@ fn unknown_protocols_and_codes_are_refused() {
     assert_eq!(line.failures(), [&Failure::Disagreement(Stage::Network)]);
 }
 
+#[test]
+fn session_that_comes_to_nothing_is_given_up_and_dialled_anew() {
+    let mut line = Line::started(Concentrator::new(Auth::Chap));
+    // Somebody begins the link anew without authentication, and the peer, who did not, agrees to all and asks for nothing.
+    line.hear(&session_frame(7, 0xc021, &[1, 0, 0, 4]));
+    assert_eq!(line.failures(), [&Failure::Renegotiated]);
+    line.run(line.now.as_millis() + 50_000);
+    assert_eq!(line.client.connection(), None);
+    line.run(line.now.as_millis() + 30_000);
+    assert!(line.client.connection().is_some(), "{:?}", line.failures());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

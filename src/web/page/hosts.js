@@ -25,7 +25,9 @@ const COLUMNS = [
 ];
 
 /** What a host has used since midnight by the router's clock; 0 where that is not told. */
-const usedToday = (host) => (host.today?.in_bytes ?? 0) + (host.today?.out_bytes ?? 0);
+function usedToday(host) {
+  return (host.today?.in_bytes ?? 0) + (host.today?.out_bytes ?? 0);
+}
 
 /** The lines of a host, the busiest first: one entry a line. */
 function linesOf(host) {
