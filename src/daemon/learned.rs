@@ -143,8 +143,8 @@ pub(super) fn knowledge(lines: &[Known], queues: Queues) -> Vec<Knowledge> {
             Rates { download: download.unwrap_or(best.download), upload: upload.unwrap_or(best.upload) }
         };
         let capacity = Rates { download: download.unwrap_or(0), upload: upload.unwrap_or(0) };
-        let keeps_short = queues == Queues::Short
-            && [capacity.download, capacity.upload].iter().any(|rate| (1..=FASTEST_KEPT).contains(rate));
+        let fastest = capacity.download.max(capacity.upload);
+        let keeps_short = queues == Queues::Short && (1..=FASTEST_KEPT).contains(&fastest);
         Knowledge { capacity, speed, round_trip_ms: line.round_trip_ms, loss_bound: line.loss_bound, keeps_short }
     };
     lines.iter().map(of).collect()
