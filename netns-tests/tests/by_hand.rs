@@ -39,7 +39,7 @@ fn a_line_taken_down_by_hand_gets_no_new_flows(capture: Capture) {
     let by = world.uplink(1)["taken_down_by"].as_str().unwrap_or_default().to_owned();
     assert!(by.starts_with("uid 0, pid "), "{by}");
     let log = world.router.log();
-    assert!(log.contains("taken down by hand") && log.contains("uid=0 pid="), "{log}");
+    assert!(log.contains("taken down by hand") && log.contains("by=uid 0, pid "), "{log}");
     let said = world.potato(&["status"]).1;
     assert!(said.contains(" down ") && said.contains("`potato link up dsl1` puts it back"), "{said}");
     assert_eq!(lines_of_new_flows(&world), [2]);
