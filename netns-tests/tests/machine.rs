@@ -106,8 +106,8 @@ fn an_idle_router_is_idle(capture: Capture) {
     // The span that is measured, not a wait for something.
     std::thread::sleep(Duration::from_secs(5));
     let used = ticks(process) - before;
-    // A hundred ticks a second: 5 are 1 % of 5 seconds.
-    assert!(used < 5, "{used} ticks of CPU in 5 idle seconds");
+    // A hundred ticks a second: 10 are 2 % of 5 seconds, of a debug build that has other tests beside it.
+    assert!(used < 10, "{used} ticks of CPU in 5 idle seconds");
     world.finish();
 }
 
