@@ -5,6 +5,7 @@ use super::accounts::Account;
 use super::drop_reason::DropReason;
 use super::repeated;
 use super::shortcut::{Shortcuts, Standing, directions, is_plain};
+use super::slowing::is_watchable;
 use super::transfers::{Look, SETTLED_LOOKS, Transfers};
 use super::worker::{Context, Worker, lifetime};
 use crate::flow::direction::Direction;
@@ -27,12 +28,12 @@ impl Worker {
         let record = self.table.record_mut(id);
         if record.has(FLAG_SHORTCUT) {
             if !is_plain(record)
-                || self.load.keeps_short(UplinkId(record.body.uplink))
+                || is_watchable(&self.load, record)
                 || shortcuts.is_stale(id, context.snapshot.generation)
             {
                 self.leave_shortcut(context.now, id);
             }
-        } else if !self.load.keeps_short(UplinkId(record.body.uplink))
+        } else if !is_watchable(&self.load, record)
             && Shortcuts::is_time_to_offer(record.body.out_packets + record.body.in_packets, packets)
             && shortcuts.offer(context.now, context.snapshot, id, record)
         {
@@ -105,7 +106,7 @@ impl Worker {
         };
         for id in flows {
             self.catch_up(id);
-            if self.load.keeps_short(UplinkId(self.table.record(id).body.uplink)) {
+            if is_watchable(&self.load, self.table.record(id)) {
                 self.leave_shortcut(now, id);
             }
             match self.shortcuts.as_mut().map(|shortcuts| shortcuts.visit(now, id)) {

@@ -4,8 +4,8 @@ use super::parse::Way;
 use super::short_queue::Moved;
 use super::worker::{Context, Worker};
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_TRANSFER, MARK_ISOLATED};
-use crate::flow::{FlowId, FlowV4, Timestamp};
-use crate::placement::{UplinkId, is_full};
+use crate::flow::{FlowId, FlowV4, Protocol, Timestamp};
+use crate::placement::{Load, UplinkId, is_full};
 use crate::wire::tcp::Timestamps;
 
 /// A transfer is watched from so many bytes on.
@@ -31,7 +31,7 @@ impl Worker {
         stamps: impl FnOnce() -> Option<Timestamps>,
     ) -> Care {
         let record = self.table.record(id);
-        if !self.load.keeps_short(UplinkId(record.body.uplink)) || !is_watched(record) {
+        if !is_watchable(&self.load, record) || !is_watched(record) {
             return Care::None;
         }
         stamps().map_or(Care::None, |stamps| self.watch(context.now, id, way, stamps))
@@ -47,6 +47,11 @@ impl Worker {
         self.short_queues.take(now, id);
         Care::Slow
     }
+}
+
+/// Whether a flow may have to be watched, and so cannot take the shortcut, which sees no time stamps.
+pub(super) fn is_watchable(load: &Load, record: &FlowV4) -> bool {
+    load.keeps_short(UplinkId(record.body.uplink)) && record.body.protocol == Protocol::Tcp as u8
 }
 
 /// Whether a flow is one whose sender may be slowed down.
