@@ -27,14 +27,11 @@ impl Worker {
         let Some(shortcuts) = &mut self.shortcuts else { return };
         let record = self.table.record_mut(id);
         if record.has(FLAG_SHORTCUT) {
-            if !is_plain(record)
-                || is_watchable(&self.load, record)
-                || shortcuts.is_stale(id, context.snapshot.generation)
-            {
+            if !is_plain(record) || shortcuts.is_stale(id, context.snapshot.generation) {
                 self.leave_shortcut(context.now, id);
             }
-        } else if !is_watchable(&self.load, record)
-            && Shortcuts::is_time_to_offer(record.body.out_packets + record.body.in_packets, packets)
+        } else if Shortcuts::is_time_to_offer(record.body.out_packets + record.body.in_packets, packets)
+            && !is_watchable(&self.load, record)
             && shortcuts.offer(context.now, context.snapshot, id, record)
         {
             record.body.flags |= FLAG_SHORTCUT;

@@ -31,7 +31,8 @@ impl Worker {
         stamps: impl FnOnce() -> Option<Timestamps>,
     ) -> Care {
         let record = self.table.record(id);
-        if !is_watchable(&self.load, record) || !is_watched(record) {
+        // What the record says first: the line's state is on a cache line that others write.
+        if !is_watched(record) || !is_watchable(&self.load, record) {
             return Care::None;
         }
         stamps().map_or(Care::None, |stamps| self.watch(context.now, id, way, stamps))
@@ -51,7 +52,7 @@ impl Worker {
 
 /// Whether a flow may have to be watched, and so cannot take the shortcut, which sees no time stamps.
 pub(super) fn is_watchable(load: &Load, record: &FlowV4) -> bool {
-    load.keeps_short(UplinkId(record.body.uplink)) && record.body.protocol == Protocol::Tcp as u8
+    record.body.protocol == Protocol::Tcp as u8 && load.keeps_short(UplinkId(record.body.uplink))
 }
 
 /// Whether a flow is one whose sender may be slowed down.

@@ -1,10 +1,10 @@
 //! What each uplink has to do and what it can do, over all workers: what placement goes by.
 //!
 //! Touched when a flow or a transfer begins or ends, when the transfers are looked at (four times a second) and when the
-//! daemon has learned something; never by a packet. It is no part of the snapshot, for a changed snapshot ends the shortcut of
+//! daemon has learned something; a packet of a long transfer looks at one word that is rarely written. It is no part of the snapshot, for a changed snapshot ends the shortcut of
 //! busy flows, and none of this concerns flows that have their line.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam::utils::CachePadded;
 
@@ -65,7 +65,11 @@ impl Both {
 #[derive(Debug)]
 pub struct Load {
     uplinks: [CachePadded<UplinkLoad>; MAX_UPLINKS],
+    /// A bit for each uplink whose queue is to be kept short. Apart from the rest, for packets look at it.
+    kept_short: CachePadded<AtomicU32>,
 }
+
+const _: () = assert!(MAX_UPLINKS <= 32, "a bit for each");
 
 #[derive(Debug, Default)]
 struct UplinkLoad {
@@ -78,12 +82,11 @@ struct UplinkLoad {
     speed: Both,
     round_trip_ms: AtomicU32,
     loss_bound: AtomicU32,
-    keeps_short: AtomicBool,
 }
 
 impl Default for Load {
     fn default() -> Self {
-        Self { uplinks: std::array::from_fn(|_| CachePadded::default()) }
+        Self { uplinks: std::array::from_fn(|_| CachePadded::default()), kept_short: CachePadded::default() }
     }
 }
 
@@ -131,7 +134,7 @@ impl Load {
             speed: of.speed.rates(),
             round_trip_ms: of.round_trip_ms.load(Ordering::Relaxed),
             loss_bound: of.loss_bound.load(Ordering::Relaxed),
-            keeps_short: of.keeps_short.load(Ordering::Relaxed),
+            keeps_short: self.keeps_short(uplink),
         }
     }
 
@@ -139,7 +142,7 @@ impl Load {
     #[must_use]
     #[inline]
     pub fn keeps_short(&self, uplink: UplinkId) -> bool {
-        self.of(uplink).keeps_short.load(Ordering::Relaxed)
+        self.kept_short.load(Ordering::Relaxed) & bit(uplink) != 0
     }
 
     /// Publishes what is known of an uplink.
@@ -149,7 +152,11 @@ impl Load {
         of.speed.set(knowledge.speed);
         of.round_trip_ms.store(knowledge.round_trip_ms, Ordering::Relaxed);
         of.loss_bound.store(knowledge.loss_bound, Ordering::Relaxed);
-        of.keeps_short.store(knowledge.keeps_short, Ordering::Relaxed);
+        if knowledge.keeps_short {
+            self.kept_short.fetch_or(bit(uplink), Ordering::Relaxed);
+        } else {
+            self.kept_short.fetch_and(!bit(uplink), Ordering::Relaxed);
+        }
     }
 
     /// Counts a new flow.
@@ -190,6 +197,10 @@ impl Load {
     pub fn measure_settled(&self, uplink: UplinkId, before: Rates, now: Rates) {
         self.of(uplink).settled_moving.exchange(before, now);
     }
+}
+
+fn bit(uplink: UplinkId) -> u32 {
+    1 << uplink.index()
 }
 
 /// Whether a line has no room to speak of, in one direction or the other. One whose capacity nobody knows is never known to
