@@ -11,7 +11,6 @@ use super::outbox::{Egress, Outbox};
 use super::parse::{self, Content, Parsed, Ports, Way};
 use super::refusal::write_lan_header;
 use super::repeated;
-use super::slowing::Care;
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, MARK_ISOLATED, Tick};
@@ -21,7 +20,7 @@ use crate::nat::ports::{DHCP_CLIENT_PORT, PROBE_PORTS};
 use crate::placement::{AddressOwner, DhcpAnswers, Lan, LanId, Snapshot, Uplink, UplinkId};
 use crate::wire::buffer::ETHERTYPE_ARP;
 use crate::wire::icmp::ErrorKind;
-use crate::wire::{AddressField, MacAddress, PacketBuffer, TcpFlags, ipv4};
+use crate::wire::{AddressField, MacAddress, PacketBuffer, TcpFlags};
 
 impl Worker {
     /// Takes a packet from an uplink to its verdict.
@@ -96,12 +95,8 @@ impl Worker {
             self.refuse_remote(context, (uplink, external), (packet, parsed), kind, out);
             return Verdict::Drop(DropReason::TooBig);
         }
-        let stamps = || flow.stamps(packet);
-        if self.keep_queue_short(context, id, Way::Inbound, stamps) == Care::Slow
-            && !ipv4::mark_congestion(packet.packet_mut())
-        {
-            self.short_queues.owe(id, parsed.wire_load(packet.vnet.segmentation).0);
-            return Verdict::Drop(DropReason::QueueKeptShort);
+        if let Err(reason) = self.keep_queue_short(context, id, Way::Inbound, &flow, packet) {
+            return Verdict::Drop(reason);
         }
         if let Err(reason) = self.follow_inbound(context, id, &flow, packet) {
             return Verdict::Drop(reason);

@@ -10,7 +10,6 @@ use super::parse::{self, Content, Parsed, Ports, Way};
 use super::refusal::write_uplink_header;
 use super::repeated;
 use super::session::{self, Finished};
-use super::slowing::Care;
 use super::worker::{Context, Verdict, Worker};
 use crate::flow::direction::Direction;
 use crate::flow::record::{FLAG_HAIRPIN, FLAG_INBOUND, FLAG_REPLIED, FLAG_SHORTCUT, MARK_ISOLATED, Tick};
@@ -101,12 +100,8 @@ impl Worker {
             self.refuse_host(context, lan, (packet, parsed), kind, out);
             return Verdict::Drop(DropReason::TooBig);
         }
-        let stamps = || flow.stamps(packet);
-        if self.keep_queue_short(context, id, Way::Outbound, stamps) == Care::Slow
-            && !ipv4::mark_congestion(packet.packet_mut())
-        {
-            self.short_queues.owe(id, parsed.wire_load(packet.vnet.segmentation).0);
-            return Verdict::Drop(DropReason::QueueKeptShort);
+        if let Err(reason) = self.keep_queue_short(context, id, Way::Outbound, &flow, packet) {
+            return Verdict::Drop(reason);
         }
         if let Err(reason) = self.follow_outbound(context, id, lan, &flow, packet) {
             self.explain_refusal(context, lan, reason, (packet, parsed), out);

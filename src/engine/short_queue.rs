@@ -22,6 +22,7 @@ use std::time::Duration;
 use super::parse::Way;
 use crate::flow::tcp::Payload;
 use crate::flow::{FlowId, Timestamp};
+use crate::placement::Floor;
 use crate::wire::tcp::Timestamps;
 
 /// A wait below this is no queue to speak of (RFC 8289 section 4.4).
@@ -61,8 +62,7 @@ struct Asked {
 #[derive(Clone, Copy, Debug, Default)]
 struct Watched {
     asked: Option<Asked>,
-    /// A round trip at the best of times, and since when that is said.
-    floor: Option<(Duration, Timestamp)>,
+    floor: Floor,
     /// The last one.
     round_trip: Duration,
     /// What was moved meanwhile, which is what was on its way.
@@ -91,7 +91,8 @@ impl Watched {
         let Some(asked) = self.asked.take_if(answers) else { return };
         self.round_trip = now.since(asked.at);
         self.flight = Moved { out: moved.out - asked.moved.out, back: moved.back - asked.moved.back };
-        if self.wait(now) < TARGET {
+        let floor = self.floor.observe(now, self.round_trip, FLOOR_RISES);
+        if self.round_trip - floor < TARGET {
             self.waits_since = None;
         } else if self.waits_since.is_none() {
             self.waits_since = Some(now);
@@ -99,17 +100,6 @@ impl Watched {
             self.taken = if now.since(self.next) < INTERVAL * 8 { self.taken / 2 } else { 0 };
             self.next = now + INTERVAL;
         }
-    }
-
-    /// How much longer the last round trip took than at the best of times.
-    fn wait(&mut self, now: Timestamp) -> Duration {
-        let (mut floor, mut since) = self.floor.unwrap_or((self.round_trip, now));
-        if now.since(since) >= FLOOR_RISES {
-            (floor, since) = (floor + floor / 16, now);
-        }
-        let floor = floor.min(self.round_trip);
-        self.floor = Some((floor, since));
-        self.round_trip - floor
     }
 
     /// Whether it is time for a packet to be taken.

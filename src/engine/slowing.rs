@@ -1,5 +1,7 @@
 //! Senders of long transfers slowed down while their line is full ([`super::short_queue`]): which packets are watched for that.
 
+use super::drop_reason::DropReason;
+use super::outbound::FlowPacket;
 use super::parse::Way;
 use super::short_queue::Moved;
 use super::worker::{Context, Worker};
@@ -7,46 +9,52 @@ use crate::flow::record::{FLAG_HAIRPIN, FLAG_TRANSFER, MARK_ISOLATED};
 use crate::flow::{FlowId, FlowV4, Protocol, Timestamp};
 use crate::placement::{Load, UplinkId, is_full};
 use crate::wire::tcp::Timestamps;
+use crate::wire::{PacketBuffer, ipv4};
 
 /// A transfer is watched from so many bytes on.
 const WATCHED_FROM: u64 = 128 * 1024;
 
-/// What is to become of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Care {
-    /// It goes on.
-    None,
-    /// Its sender is to slow down: it is to be marked if it can be, else dropped.
-    Slow,
-}
-
 impl Worker {
-    /// To be called before a packet of the flow is followed.
+    /// To be called before a packet of the flow is followed: marks it if its sender is to slow down and wants to hear of it so.
+    ///
+    /// # Errors
+    /// When its sender is to slow down by losing it.
     #[inline]
     pub(super) fn keep_queue_short(
         &mut self,
         context: Context<'_>,
         id: FlowId,
         way: Way,
-        stamps: impl FnOnce() -> Option<Timestamps>,
-    ) -> Care {
+        flow: &FlowPacket<'_>,
+        packet: &mut PacketBuffer,
+    ) -> Result<(), DropReason> {
         let record = self.table.record(id);
-        // What the record says first: the line's state is on a cache line that others write.
+        // What the record says first: it is at hand.
         if !is_watched(record) || !is_watchable(&self.load, record) {
-            return Care::None;
+            return Ok(());
         }
-        stamps().map_or(Care::None, |stamps| self.watch(context.now, id, way, stamps))
+        match flow.stamps(packet) {
+            Some(stamps) if self.is_to_slow_down(context.now, id, way, stamps) => self.slow_down(id, flow, packet),
+            _ => Ok(()),
+        }
     }
 
-    fn watch(&mut self, now: Timestamp, id: FlowId, way: Way, stamps: Timestamps) -> Care {
+    fn is_to_slow_down(&mut self, now: Timestamp, id: FlowId, way: Way, stamps: Timestamps) -> bool {
         let body = &self.table.record(id).body;
         let (uplink, moved) = (UplinkId(body.uplink), Moved { out: body.out_bytes, back: body.in_bytes });
-        let is_due = self.short_queues.observe(now, id, (way, stamps), moved);
-        if !is_due || !is_full(uplink, &self.load) {
-            return Care::None;
+        let is_due = self.short_queues.observe(now, id, (way, stamps), moved) && is_full(uplink, &self.load);
+        if is_due {
+            self.short_queues.take(now, id);
         }
-        self.short_queues.take(now, id);
-        Care::Slow
+        is_due
+    }
+
+    fn slow_down(&mut self, id: FlowId, flow: &FlowPacket<'_>, packet: &mut PacketBuffer) -> Result<(), DropReason> {
+        if ipv4::mark_congestion(packet.packet_mut()) {
+            return Ok(());
+        }
+        self.short_queues.owe(id, flow.parsed.wire_load(packet.vnet.segmentation).0);
+        Err(DropReason::QueueKeptShort)
     }
 }
 

@@ -16,6 +16,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::floor::Floor;
 use super::load::Rates;
 use crate::flow::Timestamp;
 
@@ -46,25 +47,10 @@ enum Queue {
     Waiting,
 }
 
-/// Round trips of a line, and what they take at the best of times.
-#[derive(Clone, Copy, Debug, Default)]
-struct Floor {
-    floor: Option<Duration>,
-    since: Timestamp,
-}
-
-impl Floor {
-    /// A question was answered after `round_trip`.
-    fn observe(&mut self, now: Timestamp, round_trip: Duration) -> Queue {
-        let mut floor = self.floor.unwrap_or(round_trip);
-        if now.since(self.since) >= FLOOR_RISES {
-            self.since = now;
-            floor += floor / 16;
-        }
-        let floor = floor.min(round_trip);
-        self.floor = Some(floor);
-        if round_trip >= floor + LEAST_WAIT.max(floor / 2) { Queue::Waiting } else { Queue::Empty }
-    }
+/// Whether a question that was answered after `round_trip` has waited.
+fn queue(floor: &mut Floor, now: Timestamp, round_trip: Duration) -> Queue {
+    let floor = floor.observe(now, round_trip, FLOOR_RISES);
+    if round_trip >= floor + LEAST_WAIT.max(floor / 2) { Queue::Waiting } else { Queue::Empty }
 }
 
 /// What is known of a direction of a line.
@@ -87,7 +73,7 @@ pub struct Learner {
 impl Learner {
     /// The line carries `rates`, and its last question was answered after `round_trip`.
     pub fn observe(&mut self, now: Timestamp, rates: Rates, round_trip: Option<Duration>) {
-        let queue = round_trip.map_or(Queue::Empty, |round_trip| self.floor.observe(now, round_trip));
+        let queue = round_trip.map_or(Queue::Empty, |round_trip| queue(&mut self.floor, now, round_trip));
         let if_so = |judged: bool| if judged { queue } else { Queue::Empty };
         let Rates { download, upload } = rates;
         self.download.observe(now, download, if_so(download >= upload));
@@ -226,7 +212,7 @@ mod tests {
     fn question_waits_when_it_takes_longer_than_at_the_best_of_times() {
         let mut floor = Floor::default();
         let mut after = |second: u64, milliseconds| {
-            floor.observe(Timestamp::from_millis(second * 1_000), Duration::from_millis(milliseconds))
+            queue(&mut floor, Timestamp::from_millis(second * 1_000), Duration::from_millis(milliseconds))
         };
         assert_eq!(after(100, 30), Queue::Empty);
         assert_eq!((after(101, 20), after(102, 29), after(103, 30)), (Queue::Empty, Queue::Empty, Queue::Waiting));
