@@ -7,8 +7,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Extension, FromRef, MatchedPath, Query, State};
+use axum::extract::{Extension, FromRef, MatchedPath, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +21,9 @@ use utoipa::OpenApi;
 
 use super::actor::Actor;
 use super::additions::Additions;
+use super::extract::{Question, Sent};
 use super::history::{History, Start};
+use super::problem::{problem, refused};
 use super::rehearsal::{ExplainQuery, ExplainReport};
 use super::report::{
     EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, HostsReport, LinkOrder, LinkReport, Problem,
@@ -235,14 +236,7 @@ async fn status(State(requests): State<mpsc::Sender<Request>>) -> Response {
         (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
     )
 )]
-async fn flows(
-    State(requests): State<mpsc::Sender<Request>>,
-    query: Result<Query<FlowsQuery>, QueryRejection>,
-) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
-    };
+async fn flows(State(requests): State<mpsc::Sender<Request>>, Question(query): Question<FlowsQuery>) -> Response {
     match ask(&requests, |answer| Request::Flows(query, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
         Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
@@ -261,14 +255,7 @@ async fn flows(
         (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
     )
 )]
-async fn why(
-    State(requests): State<mpsc::Sender<Request>>,
-    query: Result<Query<WhyQuery>, QueryRejection>,
-) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
-    };
+async fn why(State(requests): State<mpsc::Sender<Request>>, Question(query): Question<WhyQuery>) -> Response {
     match ask(&requests, |answer| Request::Why(query, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
         Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
@@ -303,14 +290,7 @@ async fn hosts(State(asked): State<Asked>) -> Response {
         (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
     )
 )]
-async fn explain(
-    State(requests): State<mpsc::Sender<Request>>,
-    query: Result<Query<ExplainQuery>, QueryRejection>,
-) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
-    };
+async fn explain(State(requests): State<mpsc::Sender<Request>>, Question(query): Question<ExplainQuery>) -> Response {
     match ask(&requests, |answer| Request::Explain(query, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
         Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
@@ -332,12 +312,8 @@ async fn explain(
 async fn link(
     State(requests): State<mpsc::Sender<Request>>,
     Extension(actor): Extension<Actor>,
-    order: Result<Json<LinkOrder>, JsonRejection>,
+    Sent(order): Sent<LinkOrder>,
 ) -> Response {
-    let order = match order {
-        Ok(Json(order)) => order,
-        Err(rejection) => return refused(rejection.status(), &rejection.body_text()),
-    };
     match ask(&requests, |answer| Request::Link(order, actor, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
         Some(Err(LinkRefusal::Wrong(wrong))) => refused(StatusCode::BAD_REQUEST, &wrong),
@@ -362,12 +338,8 @@ async fn link(
 async fn reserve(
     State(requests): State<mpsc::Sender<Request>>,
     Extension(actor): Extension<Actor>,
-    order: Result<Json<ReserveOrder>, JsonRejection>,
+    Sent(order): Sent<ReserveOrder>,
 ) -> Response {
-    let order = match order {
-        Ok(Json(order)) => order,
-        Err(rejection) => return refused(rejection.status(), &rejection.body_text()),
-    };
     match ask(&requests, |answer| Request::Reserve(order, actor, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
         Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
@@ -389,12 +361,8 @@ async fn reserve(
 async fn release(
     State(requests): State<mpsc::Sender<Request>>,
     Extension(actor): Extension<Actor>,
-    order: Result<Json<ReleaseOrder>, JsonRejection>,
+    Sent(order): Sent<ReleaseOrder>,
 ) -> Response {
-    let order = match order {
-        Ok(Json(order)) => order,
-        Err(rejection) => return refused(rejection.status(), &rejection.body_text()),
-    };
     match ask(&requests, |answer| Request::Release(order, actor, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
         Some(Err(wrong)) => refused(StatusCode::BAD_REQUEST, &wrong),
@@ -432,11 +400,7 @@ async fn reload(State(requests): State<mpsc::Sender<Request>>, Extension(actor):
         (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
     )
 )]
-async fn events(State(history): State<History>, query: Result<Query<EventsQuery>, QueryRejection>) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
-    };
+async fn events(State(history): State<History>, Question(query): Question<EventsQuery>) -> Response {
     // From here on what comes is news.
     let news = history.news();
     let (start, limit) = match query.since {
@@ -503,18 +467,6 @@ pub(super) async fn ask<T>(
 
 fn stopping() -> Response {
     refused(StatusCode::SERVICE_UNAVAILABLE, "the router is stopping")
-}
-
-/// A problem as RFC 9457 has it.
-#[must_use]
-pub fn refused(status: StatusCode, detail: &str) -> Response {
-    problem(status, Problem { detail: detail.to_owned(), ..Problem::default() })
-}
-
-fn problem(status: StatusCode, problem: Problem) -> Response {
-    let title = status.canonical_reason().unwrap_or_default().to_owned();
-    let problem = Problem { title, status: status.as_u16(), ..problem };
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
 }
 
 #[cfg(test)]

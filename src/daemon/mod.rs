@@ -21,6 +21,7 @@ mod endings;
 mod engine;
 mod event;
 mod explain;
+mod extract;
 mod failover;
 mod forward;
 mod handle;
@@ -45,6 +46,7 @@ mod place;
 mod places;
 mod policy;
 mod privilege;
+mod problem;
 mod queue_drops;
 mod rates;
 pub mod rehearsal;
@@ -77,12 +79,13 @@ use crate::host::{Host, HostError};
 use crate::io::WorkerFailure;
 
 pub use actor::Actor;
-pub use api::refused;
 pub use database::{Database, DatabaseError};
+pub use extract::{Question, Sent};
 pub use handle::{Companion, Handle};
 pub use history::{Kind as EventKind, Record as EventRecord, milliseconds, rfc3339};
 pub use log::{LogFormat, start_log};
 pub use privilege::PrivilegeError;
+pub use problem::refused;
 pub use thousands::thousands;
 
 /// Name of the control socket in the run directory.

@@ -1,6 +1,5 @@
 //! `/v1/notify`: how the channels are, and a test of one. Requests must have an [`Actor`] attached.
 
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -11,7 +10,7 @@ use utoipa::OpenApi;
 
 use super::report::{NotifyReport, TestOrder, TestReport};
 use crate::daemon::report::Problem;
-use crate::daemon::{Actor, refused};
+use crate::daemon::{Actor, Sent, refused};
 
 /// A question, and where its answer goes.
 #[derive(Debug)]
@@ -73,12 +72,8 @@ async fn list(State(asks): State<mpsc::Sender<Ask>>) -> Response {
 async fn test(
     State(asks): State<mpsc::Sender<Ask>>,
     Extension(actor): Extension<Actor>,
-    order: Result<Json<TestOrder>, JsonRejection>,
+    Sent(order): Sent<TestOrder>,
 ) -> Response {
-    let order = match order {
-        Ok(Json(order)) => order,
-        Err(rejection) => return refused(rejection.status(), &rejection.body_text()),
-    };
     let (answer, answered) = oneshot::channel();
     let _asked = asks.send(Ask::Test(order, actor, answer)).await;
     match answered.await {

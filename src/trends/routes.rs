@@ -1,7 +1,6 @@
 //! `/v1/history`, and what describes it.
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -10,8 +9,8 @@ use utoipa::OpenApi;
 
 use super::Trends;
 use super::report::{HistoryQuery, HistoryReport, HostDaysQuery, HostDaysReport};
-use crate::daemon::refused;
 use crate::daemon::report::Problem;
+use crate::daemon::{Question, refused};
 
 /// What these paths are to people and programs.
 #[derive(OpenApi)]
@@ -34,11 +33,8 @@ pub(super) fn routes(trends: Trends) -> Router {
         (status = 503, description = "The disk is too slow", body = Problem, content_type = "application/problem+json")
     )
 )]
-async fn history(State(trends): State<Trends>, query: Result<Query<HistoryQuery>, QueryRejection>) -> Response {
-    match query {
-        Ok(Query(query)) => answer(trends.history(query).await),
-        Err(rejection) => refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
-    }
+async fn history(State(trends): State<Trends>, Question(query): Question<HistoryQuery>) -> Response {
+    answer(trends.history(query).await)
 }
 
 /// What hosts have used, by days
@@ -52,11 +48,8 @@ async fn history(State(trends): State<Trends>, query: Result<Query<HistoryQuery>
         (status = 503, description = "The disk is too slow", body = Problem, content_type = "application/problem+json")
     )
 )]
-async fn host_days(State(trends): State<Trends>, query: Result<Query<HostDaysQuery>, QueryRejection>) -> Response {
-    match query {
-        Ok(Query(query)) => answer(trends.host_days(query).await),
-        Err(rejection) => refused(StatusCode::BAD_REQUEST, &rejection.body_text()),
-    }
+async fn host_days(State(trends): State<Trends>, Question(query): Question<HostDaysQuery>) -> Response {
+    answer(trends.host_days(query).await)
 }
 
 fn answer<T: serde::Serialize>(report: Result<T, String>) -> Response {

@@ -21,7 +21,6 @@ mod needs;
 mod origin;
 pub mod people;
 mod quota;
-mod sent;
 mod settings;
 mod sign_in;
 mod stream;

@@ -18,10 +18,9 @@ use tokio::task::spawn_blocking;
 use tracing::warn;
 
 use super::door::Door;
-use super::sent::Sent;
 use super::visitor::Visitor;
 use crate::config::{self, Config};
-use crate::daemon::{EventKind, refused};
+use crate::daemon::{EventKind, Sent, refused};
 
 /// `GET /v1/config`.
 #[derive(Debug, Serialize)]

@@ -16,9 +16,8 @@ use super::door::{Door, denied, now};
 use super::people::password::Password;
 use super::people::secret::Secret;
 use super::people::{Name, NameError, PeopleError, Role};
-use super::sent::Sent;
 use super::visitor::{self, Proof, Visitor};
-use crate::daemon::{EventKind, refused};
+use crate::daemon::{EventKind, Sent, refused};
 
 /// Under this name tries of the claim are counted; no user has it.
 const CLAIM: &str = " claim";

@@ -11,10 +11,9 @@ use super::door::{Door, denied, now};
 use super::people::password::Password;
 use super::people::secret::Secret;
 use super::people::{PeopleError, Role, Token, User};
-use super::sent::Sent;
 use super::sign_in::parsed;
 use super::visitor::Visitor;
-use crate::daemon::{EventKind, refused, rfc3339};
+use crate::daemon::{EventKind, Sent, refused, rfc3339};
 
 /// `GET /v1/users`.
 #[derive(Debug, Serialize)]
