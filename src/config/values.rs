@@ -1,7 +1,7 @@
 //! Single values: names, addresses, rates, spans of time. Each is read into a type that holds only right ones.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -244,6 +244,22 @@ pub(super) fn rate(value: &Value<'_>) -> Result<Rate, Mistake> {
         let right = "a whole number and a unit, as in \"512kbit\", \"20mbit\" or \"1gbit\" (a second)";
         Mistake::new(value.span(), format!("\"{}\" is not a rate", given.escape_debug()), right)
     })
+}
+
+/// The router's own address on the LAN and a port, where it is to `serve` something: "serve the pages".
+pub(super) fn listen(value: &Value<'_>, usual_port: u16, serve: &str) -> Result<SocketAddr, Mistake> {
+    let given = text(value)?;
+    let wrong = |wrong: String| {
+        let right = format!("the router's own address on the LAN and a port, as in \"192.168.10.1:{usual_port}\"");
+        Mistake::new(value.span(), wrong, right)
+    };
+    let listen = given
+        .parse::<SocketAddr>()
+        .map_err(|_| wrong(format!("\"{}\" is not an address and a port", given.escape_debug())))?;
+    if listen.ip().is_unspecified() || listen.ip().is_multicast() || listen.port() == 0 {
+        return Err(wrong(format!("{listen} would {serve} to more than the LAN, or to nobody")));
+    }
+    Ok(listen)
 }
 
 /// Reads a span of time: a whole number and `ms`, `s`, `m` or `h`; more than nothing and at most a day.

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use super::error::Mistake;
 use super::password::{Files, PasswordError};
-use super::section::{Section, Value, text};
+use super::section::{Section, Value};
 use super::values;
 
 /// Keys of the section.
@@ -77,25 +77,12 @@ impl fmt::Display for Tls {
 
 /// Reads `[web]`.
 pub(super) fn web(section: &Section<'_, '_>, files: &Files) -> Result<Web, Mistake> {
-    let listen = section.required("listen", "\"192.168.10.1:8080\"", listen)?;
+    let listen =
+        section.required("listen", "\"192.168.10.1:8080\"", |value| values::listen(value, 8080, "serve the pages"))?;
     let looks = [Look::Anyone, Look::SignedIn];
     let look = section.optional("look", |value| values::word(value, &looks.map(|look| (look.name(), look))))?;
     let tls = section.optional("tls", |value| tls(value, files))?;
     Ok(Web { listen, look: look.unwrap_or_default(), tls: tls.unwrap_or_default() })
-}
-
-fn listen(value: &Value<'_>) -> Result<SocketAddr, Mistake> {
-    let given = text(value)?;
-    let right = "the router's own address on the LAN and a port, as in \"192.168.10.1:8080\"";
-    let listen = given.parse::<SocketAddr>().map_err(|_| {
-        let wrong = format!("\"{}\" is not an address and a port", given.escape_debug());
-        Mistake::new(value.span(), wrong, right)
-    })?;
-    if listen.ip().is_unspecified() || listen.ip().is_multicast() || listen.port() == 0 {
-        let wrong = format!("{listen} would serve the pages to more than the LAN, or to nobody");
-        return Err(Mistake::new(value.span(), wrong, right));
-    }
-    Ok(listen)
 }
 
 fn tls(value: &Value<'_>, files: &Files) -> Result<Tls, Mistake> {

@@ -23,7 +23,7 @@ use super::actor::Actor;
 use super::additions::Additions;
 use super::extract::{Question, Sent};
 use super::history::{History, Start};
-use super::problem::{problem, refused};
+use super::problem::{Wrong, problem, refused};
 use super::rehearsal::{ExplainQuery, ExplainReport};
 use super::report::{
     EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, HostsReport, LinkOrder, LinkReport, Problem,
@@ -119,7 +119,7 @@ macro_rules! paths {
                 license(name = "MIT OR Apache-2.0"),
             ),
             paths($($handler),+),
-            components(schemas(EventReport)),
+            components(schemas(EventReport, Problem)),
         )]
         struct Document;
 
@@ -215,7 +215,7 @@ async fn document(State(asked): State<Asked>) -> Response {
     path = "/v1/status",
     responses(
         (status = 200, description = "The answer", body = StatusReport),
-        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+        Wrong
     )
 )]
 async fn status(State(requests): State<mpsc::Sender<Request>>) -> Response {
@@ -232,8 +232,7 @@ async fn status(State(requests): State<mpsc::Sender<Request>>) -> Response {
     params(FlowsQuery),
     responses(
         (status = 200, description = "The answer", body = FlowsReport),
-        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+        Wrong
     )
 )]
 async fn flows(State(requests): State<mpsc::Sender<Request>>, Question(query): Question<FlowsQuery>) -> Response {
@@ -251,8 +250,7 @@ async fn flows(State(requests): State<mpsc::Sender<Request>>, Question(query): Q
     params(WhyQuery),
     responses(
         (status = 200, description = "The answer", body = FlowsReport),
-        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+        Wrong
     )
 )]
 async fn why(State(requests): State<mpsc::Sender<Request>>, Question(query): Question<WhyQuery>) -> Response {
@@ -269,7 +267,7 @@ async fn why(State(requests): State<mpsc::Sender<Request>>, Question(query): Que
     path = "/v1/hosts",
     responses(
         (status = 200, description = "The answer", body = HostsReport),
-        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+        Wrong
     )
 )]
 async fn hosts(State(asked): State<Asked>) -> Response {
@@ -286,8 +284,7 @@ async fn hosts(State(asked): State<Asked>) -> Response {
     params(ExplainQuery),
     responses(
         (status = 200, description = "The answer", body = ExplainReport),
-        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+        Wrong
     )
 )]
 async fn explain(State(requests): State<mpsc::Sender<Request>>, Question(query): Question<ExplainQuery>) -> Response {
@@ -305,8 +302,8 @@ async fn explain(State(requests): State<mpsc::Sender<Request>>, Question(query):
     request_body = LinkOrder,
     responses(
         (status = 200, description = "What has become of it", body = LinkReport),
-        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+        (status = 409, description = "It is not as `expect` says any more; `by` and `at` say who was faster", body = Problem, content_type = "application/problem+json"),
+        Wrong
     )
 )]
 async fn link(
@@ -331,8 +328,7 @@ async fn link(
     request_body = ReserveOrder,
     responses(
         (status = 200, description = "What has become of it", body = ReserveReport),
-        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+        Wrong
     )
 )]
 async fn reserve(
@@ -354,8 +350,7 @@ async fn reserve(
     request_body = ReleaseOrder,
     responses(
         (status = 200, description = "What has become of it", body = ReleaseReport),
-        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+        Wrong
     )
 )]
 async fn release(
@@ -377,7 +372,7 @@ async fn release(
     responses(
         (status = 200, description = "What has changed", body = ReloadReport),
         (status = 422, description = "The file is wrong, and nothing has changed", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+        Wrong
     )
 )]
 async fn reload(State(requests): State<mpsc::Sender<Request>>, Extension(actor): Extension<Actor>) -> Response {
@@ -396,8 +391,7 @@ async fn reload(State(requests): State<mpsc::Sender<Request>>, Extension(actor):
     params(EventsQuery),
     responses(
         (status = 200, description = "The answer", body = EventsReport),
-        (status = 400, description = "The question or order is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The router is stopping, or its disk cannot be used", body = Problem, content_type = "application/problem+json")
+        Wrong
     )
 )]
 async fn events(State(history): State<History>, Question(query): Question<EventsQuery>) -> Response {

@@ -37,6 +37,7 @@ mod learned;
 mod learning;
 mod lease_file;
 mod link;
+mod listen;
 pub mod local_time;
 mod log;
 mod matching;
@@ -83,9 +84,10 @@ pub use database::{Database, DatabaseError};
 pub use extract::{Question, Sent};
 pub use handle::{Companion, Handle};
 pub use history::{Kind as EventKind, Record as EventRecord, milliseconds, rfc3339};
+pub use listen::{LISTEN_RETRY, listen};
 pub use log::{LogFormat, start_log};
 pub use privilege::PrivilegeError;
-pub use problem::refused;
+pub use problem::{Wrong, refused};
 pub use thousands::thousands;
 
 /// Name of the control socket in the run directory.

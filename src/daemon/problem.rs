@@ -3,8 +3,18 @@
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use utoipa::IntoResponses;
 
 use super::report::Problem;
+
+/// For the document: any path may answer so.
+#[derive(Debug, IntoResponses)]
+#[response(
+    status = "default",
+    description = "What is wrong: with the question or order (4xx), or with the router (503: it is stopping, or its disk cannot be used)",
+    content_type = "application/problem+json"
+)]
+pub struct Wrong(pub Problem);
 
 /// A problem as RFC 9457 has it.
 #[must_use]

@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 
 use super::report::{NotifyReport, TestOrder, TestReport};
 use crate::daemon::report::Problem;
-use crate::daemon::{Actor, Sent, refused};
+use crate::daemon::{Actor, Sent, Wrong, refused};
 
 /// A question, and where its answer goes.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(super) fn routes(asks: mpsc::Sender<Ask>) -> Router {
     path = "/v1/notify",
     responses(
         (status = 200, description = "The answer", body = NotifyReport),
-        (status = 503, description = "The router is stopping", body = Problem, content_type = "application/problem+json")
+        Wrong
     )
 )]
 async fn list(State(asks): State<mpsc::Sender<Ask>>) -> Response {
@@ -66,7 +66,7 @@ async fn list(State(asks): State<mpsc::Sender<Ask>>) -> Response {
         (status = 202, description = "The server has taken it", body = TestReport),
         (status = 404, description = "There is no such channel", body = Problem, content_type = "application/problem+json"),
         (status = 502, description = "It cannot be sent", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The router is stopping", body = Problem, content_type = "application/problem+json")
+        Wrong
     )
 )]
 async fn test(

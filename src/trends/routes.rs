@@ -9,8 +9,7 @@ use utoipa::OpenApi;
 
 use super::Trends;
 use super::report::{HistoryQuery, HistoryReport, HostDaysQuery, HostDaysReport};
-use crate::daemon::report::Problem;
-use crate::daemon::{Question, refused};
+use crate::daemon::{Question, Wrong, refused};
 
 /// What these paths are to people and programs.
 #[derive(OpenApi)]
@@ -29,8 +28,7 @@ pub(super) fn routes(trends: Trends) -> Router {
     params(HistoryQuery),
     responses(
         (status = 200, description = "The answer", body = HistoryReport),
-        (status = 400, description = "The question is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The disk is too slow", body = Problem, content_type = "application/problem+json")
+        Wrong
     )
 )]
 async fn history(State(trends): State<Trends>, Question(query): Question<HistoryQuery>) -> Response {
@@ -44,8 +42,7 @@ async fn history(State(trends): State<Trends>, Question(query): Question<History
     params(HostDaysQuery),
     responses(
         (status = 200, description = "The answer", body = HostDaysReport),
-        (status = 400, description = "The question is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The disk is too slow", body = Problem, content_type = "application/problem+json")
+        Wrong
     )
 )]
 async fn host_days(State(trends): State<Trends>, Question(query): Question<HostDaysQuery>) -> Response {

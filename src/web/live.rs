@@ -1,11 +1,13 @@
 //! What happens, as it happens: a stream of server-sent events for each open page.
 //!
 //! A page gets the latest events at first, or those that it has missed when it was connected before; then the state of all
-//! lines, at once when something has happened and else each second. It reads at its own pace: nothing is kept for it here.
+//! lines, at once when something has happened and else each second. That is asked for and written down once for all pages
+//! ([`Live::beat`]), so many open pages ask no more of the router than one. A page reads at its own pace: nothing is kept for it here.
 //! Which event it has seen last it says by `Last-Event-ID`, as browsers do by themselves, or by `?since=`.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Query, State};
@@ -13,11 +15,12 @@ use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::{Stream, stream};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::daemon::Handle;
+use crate::daemon::report::EventReport;
 
 /// How often the lines' state is told when nothing happens.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -31,18 +34,58 @@ pub(super) struct LiveQuery {
     since: Option<u64>,
 }
 
+/// What pages are told from. Clones are the same.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    router: Handle,
+    /// The lines' state, as JSON.
+    state: Arc<watch::Sender<Arc<str>>>,
+}
+
+impl Live {
+    pub(super) fn new(router: Handle) -> Self {
+        Self { router, state: Arc::new(watch::Sender::new("".into())) }
+    }
+
+    /// Keeps the lines' state fresh while anybody looks, until the router stops.
+    pub(super) async fn beat(&self) {
+        let mut news = self.router.news();
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                news = news.changed() => if news.is_err() { return },
+                _ = ticks.tick() => {}
+            }
+            if self.state.receiver_count() > 0 && self.renew().await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// `None`: the router is stopping.
+    async fn renew(&self) -> Option<()> {
+        let status = self.router.status().await?;
+        // A report that cannot be written would not be one.
+        let text = serde_json::to_string(&status).ok()?;
+        self.state.send_replace(text.into());
+        Some(())
+    }
+}
+
 /// `GET /live`.
 pub(super) async fn stream(
-    State(router): State<Handle>,
+    State(live): State<Live>,
     Query(query): Query<LiveQuery>,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     // From here on what comes is news.
-    let news = router.news();
+    let (router, news, mut state) = (live.router.clone(), live.router.news(), live.state.subscribe());
+    // The first who comes after a while finds an old one.
+    let _stopping_is_told_below = live.renew().await;
+    state.mark_changed();
     let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).or(query.since);
-    let mut ticks = interval(INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut page = Page { router, news, ticks, seen, waiting: VecDeque::new() };
+    let mut page = Page { router, news, state, seen, waiting: VecDeque::new() };
     page.take_events(if page.seen.is_some() { "event" } else { "past" }).await;
     let told = stream::unfold(page, async |mut page| Some((Ok(page.next().await?), page)));
     Sse::new(told).keep_alive(KeepAlive::default())
@@ -52,7 +95,7 @@ pub(super) async fn stream(
 struct Page {
     router: Handle,
     news: watch::Receiver<u64>,
-    ticks: Interval,
+    state: watch::Receiver<Arc<str>>,
     /// The last event that it was told.
     seen: Option<u64>,
     waiting: VecDeque<Event>,
@@ -70,10 +113,12 @@ impl Page {
                     news.ok()?;
                     self.take_events("event").await;
                 }
-                _ = self.ticks.tick() => {}
+                state = self.state.changed() => {
+                    state.ok()?;
+                    let text = Arc::clone(&self.state.borrow_and_update());
+                    self.waiting.push_back(Event::default().event("status").data(text.as_ref()));
+                }
             }
-            let status = self.router.status().await?;
-            self.waiting.extend(message("status", None, &status));
         }
     }
 
@@ -85,14 +130,10 @@ impl Page {
             self.news.mark_changed();
         }
         self.seen = events.last().map(|event| event.id).or(self.seen).or(Some(0));
-        self.waiting.extend(events.iter().filter_map(|event| message(kind, Some(event.id), event)));
+        self.waiting.extend(events.iter().filter_map(|event| message(kind, event)));
     }
 }
 
-fn message(kind: &str, id: Option<u64>, what: &impl Serialize) -> Option<Event> {
-    let message = Event::default().event(kind).json_data(what).ok()?;
-    Some(match id {
-        Some(id) => message.id(id.to_string()),
-        None => message,
-    })
+fn message(kind: &str, event: &EventReport) -> Option<Event> {
+    Event::default().event(kind).id(event.id.to_string()).json_data(event).ok()
 }

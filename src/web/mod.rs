@@ -41,7 +41,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any_service, get};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -53,11 +53,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
 
 use self::connection::{Patient, Peer, Transport};
 use self::door::Door;
+use self::live::Live;
 use crate::config::{Config, Tls, Web};
-use crate::daemon::{Handle, refused};
+use crate::daemon::{Handle, LISTEN_RETRY, listen, refused};
 
 /// Connections at one time: a page has one open for the stream and some for a moment.
 const MOST_CONNECTIONS: usize = 256;
@@ -65,8 +68,6 @@ const MOST_CONNECTIONS: usize = 256;
 const MOST_OF_ONE: usize = 64;
 /// Whoever connects must have asked by then.
 const LONGEST_REQUEST: Duration = Duration::from_secs(10);
-/// An address that is not there yet, or no more, is tried again after this.
-const RETRY: Duration = Duration::from_secs(2);
 /// Longest head of a request, in bytes.
 const LONGEST_HEAD: usize = 16 * 1024;
 
@@ -82,12 +83,13 @@ pub fn serve(router: Handle) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         };
         let door = Door::new(router.clone());
         door.prepare();
-        let listener = listen(&settings).await;
+        let listener = listen(settings.listen, "pages").await;
         info!(address = %settings.listen, "pages are served");
         door.print_claim_code(&url(&settings)).await;
-        let pages = pages(router, door.clone());
+        let live = Live::new(router.clone());
+        let pages = pages(&router, door.clone(), live.clone());
         let mut server = Server { settings, state_dir, config, tls: None, pages };
-        tokio::join!(server.accept(&listener), door.hear_words());
+        tokio::join!(server.accept(&listener), door.hear_words(), live.beat());
     })
 }
 
@@ -98,18 +100,24 @@ fn url(settings: &Web) -> String {
 }
 
 /// Everything that can be asked for.
-fn pages(router: Handle, door: Door) -> Router {
+fn pages(router: &Handle, door: Door, live: Live) -> Router {
     let people = sign_in::routes().merge(users::routes()).merge(settings::routes()).with_state(door.clone());
     Router::new()
         .route("/live", get(live::stream))
+        .with_state(live)
         .merge(assets::routes())
-        .route_service("/v1/{*rest}", router.api())
-        .with_state(router)
+        .route("/v1/{*rest}", any_service(router.api_beside(document())))
         .merge(people)
         .fallback(async || (StatusCode::NOT_FOUND, "there is no such page; the lines are at /\n"))
         .method_not_allowed_fallback(not_so)
         .layer(middleware::from_fn_with_state(door, access::check))
         .layer(middleware::from_fn(guard::guard))
+}
+
+/// What describes the paths that are served here alone.
+fn document() -> OpenApi {
+    let parts = [sign_in::Document::openapi(), users::Document::openapi(), settings::Document::openapi()];
+    parts.into_iter().fold(OpenApi::default(), OpenApi::merge_from)
 }
 
 async fn not_so(request: Request) -> Response {
@@ -118,22 +126,6 @@ async fn not_so(request: Request) -> Response {
         return refused(StatusCode::METHOD_NOT_ALLOWED, &wrong);
     }
     (StatusCode::METHOD_NOT_ALLOWED, "pages are only read\n").into_response()
-}
-
-/// Listens as soon as that is possible: the LAN may get its address later.
-async fn listen(settings: &Web) -> TcpListener {
-    let mut is_told = false;
-    loop {
-        match TcpListener::bind(settings.listen).await {
-            Ok(listener) => return listener,
-            Err(error) if !is_told => {
-                warn!(address = %settings.listen, %error, "pages cannot be served yet; trying again");
-            }
-            Err(_) => {}
-        }
-        is_told = true;
-        tokio::time::sleep(RETRY).await;
-    }
 }
 
 /// Who answers.
@@ -159,7 +151,7 @@ impl Server {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     debug!(%error, "connection to the pages not taken");
-                    tokio::time::sleep(RETRY).await;
+                    tokio::time::sleep(LISTEN_RETRY).await;
                     continue;
                 }
             };
@@ -211,7 +203,7 @@ impl Server {
                 return;
             }
             is_told = true;
-            tokio::time::sleep(RETRY).await;
+            tokio::time::sleep(LISTEN_RETRY).await;
         }
     }
 }
@@ -247,5 +239,48 @@ where
     http.timer(TokioTimer::new()).header_read_timeout(LONGEST_REQUEST).max_buf_size(LONGEST_HEAD);
     if let Err(error) = http.serve_connection(TokioIo::new(Patient::new(stream)), service).await {
         debug!(%error, "connection to the pages ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_are_served_here_alone_are_described_with_all_that_they_speak_of() {
+        let document = serde_json::to_value(document()).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let operations = paths
+            .iter()
+            .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method} {path}")));
+        let mut operations: Vec<_> = operations.collect();
+        operations.sort();
+        let expected = [
+            "delete /v1/session",
+            "delete /v1/sessions",
+            "delete /v1/tokens/{id}",
+            "delete /v1/users/{name}",
+            "get /v1/config",
+            "get /v1/session",
+            "get /v1/tokens",
+            "get /v1/users",
+            "get /v1/welcome",
+            "post /v1/claim",
+            "post /v1/config",
+            "post /v1/config/check",
+            "post /v1/password",
+            "post /v1/session",
+            "post /v1/tokens",
+            "post /v1/users",
+            "post /v1/users/{name}",
+        ];
+        assert_eq!(operations, expected);
+        let text = document.to_string();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let spoken_of = text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next());
+        for schema in spoken_of {
+            // Problems are described with the paths of the daemon.
+            assert!(schemas.contains_key(schema) || schema == "Problem", "{schema}");
+        }
     }
 }

@@ -16,28 +16,30 @@ use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tracing::warn;
+use utoipa::{OpenApi, ToSchema};
 
 use super::door::Door;
 use super::visitor::Visitor;
 use crate::config::{self, Config};
-use crate::daemon::{EventKind, Sent, refused};
+use crate::daemon::report::ReloadReport;
+use crate::daemon::{EventKind, Sent, Wrong, refused};
 
 /// `GET /v1/config`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ConfigReport {
     path: String,
     text: String,
 }
 
 /// `POST /v1/config/check`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ConfigText {
     text: String,
 }
 
 /// `POST /v1/config`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewConfig {
     text: String,
@@ -47,7 +49,7 @@ struct NewConfig {
 }
 
 /// What there is to say of a text.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct CheckReport {
     /// Whether it can be applied.
     ok: bool,
@@ -58,11 +60,25 @@ struct CheckReport {
     warnings: Vec<String>,
 }
 
+/// What these paths are to people and programs.
+#[derive(OpenApi)]
+#[openapi(paths(read, check, write))]
+pub(super) struct Document;
+
 /// All of it.
 pub(super) fn routes() -> Router<Door> {
     Router::new().route("/v1/config", get(read).post(write)).route("/v1/config/check", post(check))
 }
 
+/// The configuration's file
+#[utoipa::path(
+    get,
+    path = "/v1/config",
+    responses(
+        (status = 200, description = "The answer", body = ConfigReport),
+        Wrong
+    )
+)]
 async fn read(State(door): State<Door>) -> Result<Response, Response> {
     let path = door.router().config_path().to_owned();
     let shown = path.display().to_string();
@@ -70,6 +86,16 @@ async fn read(State(door): State<Door>) -> Result<Response, Response> {
     Ok(Json(ConfigReport { path: shown, text }).into_response())
 }
 
+/// Say what is wrong with a configuration
+#[utoipa::path(
+    post,
+    path = "/v1/config/check",
+    request_body = ConfigText,
+    responses(
+        (status = 200, description = "What there is to say", body = CheckReport),
+        Wrong
+    )
+)]
 async fn check(State(door): State<Door>, Sent(asked): Sent<ConfigText>) -> Result<Response, Response> {
     let report = match judged(&door, asked.text).await? {
         Ok(config) => CheckReport { ok: true, error: None, warnings: warnings(&config) },
@@ -78,6 +104,16 @@ async fn check(State(door): State<Door>, Sent(asked): Sent<ConfigText>) -> Resul
     Ok(Json(report).into_response())
 }
 
+/// Write the configuration's file, and apply it
+#[utoipa::path(
+    post,
+    path = "/v1/config",
+    request_body = NewConfig,
+    responses(
+        (status = 200, description = "What is different now", body = ReloadReport),
+        Wrong
+    )
+)]
 async fn write(
     State(door): State<Door>,
     Extension(admin): Extension<Visitor>,

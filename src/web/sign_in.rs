@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
+use utoipa::{OpenApi, ToSchema};
 
 use super::connection::{Peer, Transport};
 use super::cookie;
@@ -17,13 +18,13 @@ use super::people::password::Password;
 use super::people::secret::Secret;
 use super::people::{Name, NameError, PeopleError, Role};
 use super::visitor::{self, Proof, Visitor};
-use crate::daemon::{EventKind, Sent, refused};
+use crate::daemon::{EventKind, Sent, Wrong, refused};
 
 /// Under this name tries of the claim are counted; no user has it.
 const CLAIM: &str = " claim";
 
 /// `GET /v1/welcome`: what a page must know before anybody has signed in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Welcome {
     /// Whether the router is somebody's.
     claimed: bool,
@@ -34,7 +35,7 @@ struct Welcome {
 }
 
 /// `POST /v1/claim`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Claim {
     /// What the console shows.
@@ -44,7 +45,7 @@ struct Claim {
 }
 
 /// `POST /v1/session`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SignIn {
     name: String,
@@ -52,7 +53,7 @@ struct SignIn {
 }
 
 /// `POST /v1/password`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewPassword {
     old: String,
@@ -60,11 +61,16 @@ struct NewPassword {
 }
 
 /// Who has signed in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Who {
     name: String,
     role: Role,
 }
+
+/// What these paths are to people and programs.
+#[derive(OpenApi)]
+#[openapi(paths(welcome, claim, sign_in, session, sign_out, sign_out_everywhere, password))]
+pub(super) struct Document;
 
 /// All of it.
 pub(super) fn routes() -> Router<Door> {
@@ -76,6 +82,15 @@ pub(super) fn routes() -> Router<Door> {
         .route("/v1/password", post(password))
 }
 
+/// Whether the router is somebody's, and who may look
+#[utoipa::path(
+    get,
+    path = "/v1/welcome",
+    responses(
+        (status = 200, description = "The answer", body = Welcome),
+        Wrong
+    )
+)]
 async fn welcome(State(door): State<Door>) -> Response {
     match door.people(|store| store.is_claimed()).await {
         Ok(claimed) => {
@@ -86,6 +101,16 @@ async fn welcome(State(door): State<Door>) -> Response {
     }
 }
 
+/// Make the first user, who is admin, with the code from the console
+#[utoipa::path(
+    post,
+    path = "/v1/claim",
+    request_body = Claim,
+    responses(
+        (status = 200, description = "Signed in", body = Who),
+        Wrong
+    )
+)]
 async fn claim(
     State(door): State<Door>,
     Extension(peer): Extension<Peer>,
@@ -115,6 +140,16 @@ async fn claim(
     Ok(([(header::SET_COOKIE, cookie)], Json(who)).into_response())
 }
 
+/// Sign in
+#[utoipa::path(
+    post,
+    path = "/v1/session",
+    request_body = SignIn,
+    responses(
+        (status = 200, description = "Signed in: the answer brings a cookie", body = Who),
+        Wrong
+    )
+)]
 async fn sign_in(
     State(door): State<Door>,
     Extension(peer): Extension<Peer>,
@@ -158,6 +193,15 @@ async fn begin(door: &Door, headers: &HeaderMap, peer: Peer, name: &Name) -> Res
     Ok(cookie::given(&secret, peer.transport))
 }
 
+/// Who has signed in
+#[utoipa::path(
+    get,
+    path = "/v1/session",
+    responses(
+        (status = 200, description = "The answer", body = Who),
+        Wrong
+    )
+)]
 async fn session(visitor: Option<Extension<Visitor>>) -> Response {
     match visitor {
         Some(Extension(visitor)) => Json(Who { name: visitor.shown().to_string(), role: visitor.role }).into_response(),
@@ -165,6 +209,15 @@ async fn session(visitor: Option<Extension<Visitor>>) -> Response {
     }
 }
 
+/// Sign out here
+#[utoipa::path(
+    delete,
+    path = "/v1/session",
+    responses(
+        (status = 204, description = "Signed out"),
+        Wrong
+    )
+)]
 async fn sign_out(
     State(door): State<Door>,
     Extension(peer): Extension<Peer>,
@@ -178,6 +231,15 @@ async fn sign_out(
     Ok(gone(peer.transport))
 }
 
+/// Sign out everywhere
+#[utoipa::path(
+    delete,
+    path = "/v1/sessions",
+    responses(
+        (status = 204, description = "Signed out"),
+        Wrong
+    )
+)]
 async fn sign_out_everywhere(
     State(door): State<Door>,
     Extension(peer): Extension<Peer>,
@@ -191,6 +253,16 @@ async fn sign_out_everywhere(
     Ok(gone(peer.transport))
 }
 
+/// Give oneself another password, and sign out everywhere else
+#[utoipa::path(
+    post,
+    path = "/v1/password",
+    request_body = NewPassword,
+    responses(
+        (status = 204, description = "It is another one now"),
+        Wrong
+    )
+)]
 async fn password(
     State(door): State<Door>,
     Extension(peer): Extension<Peer>,

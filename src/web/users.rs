@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
+use utoipa::{OpenApi, ToSchema};
 
 use super::door::{Door, denied, now};
 use super::people::password::Password;
@@ -13,15 +14,15 @@ use super::people::secret::Secret;
 use super::people::{PeopleError, Role, Token, User};
 use super::sign_in::parsed;
 use super::visitor::Visitor;
-use crate::daemon::{EventKind, Sent, refused, rfc3339};
+use crate::daemon::{EventKind, Sent, Wrong, refused, rfc3339};
 
 /// `GET /v1/users`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct UsersReport {
     users: Vec<UserReport>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct UserReport {
     name: String,
     role: Role,
@@ -30,7 +31,7 @@ struct UserReport {
 }
 
 /// `POST /v1/users`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewUser {
     name: String,
@@ -39,7 +40,7 @@ struct NewUser {
 }
 
 /// `POST /v1/users/{name}`: what is to be otherwise.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct UserChange {
     #[serde(default)]
@@ -49,12 +50,12 @@ struct UserChange {
 }
 
 /// `GET /v1/tokens`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct TokensReport {
     tokens: Vec<TokenReport>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct TokenReport {
     id: i64,
     name: String,
@@ -64,7 +65,7 @@ struct TokenReport {
 }
 
 /// `POST /v1/tokens`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewToken {
     name: String,
@@ -72,11 +73,16 @@ struct NewToken {
 }
 
 /// A new token, shown this once.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct TokenGiven {
     id: i64,
     token: String,
 }
+
+/// What these paths are to people and programs.
+#[derive(OpenApi)]
+#[openapi(paths(users, add_user, change_user, remove_user, tokens, add_token, remove_token))]
+pub(super) struct Document;
 
 /// All of it.
 pub(super) fn routes() -> Router<Door> {
@@ -95,12 +101,31 @@ fn answered<T>(outcome: Result<T, PeopleError>) -> Result<T, Response> {
     outcome.map_err(|error| denied(&error))
 }
 
+/// Who may sign in
+#[utoipa::path(
+    get,
+    path = "/v1/users",
+    responses(
+        (status = 200, description = "The answer", body = UsersReport),
+        Wrong
+    )
+)]
 async fn users(State(door): State<Door>) -> Result<Response, Response> {
     let report = |user: User| UserReport { name: user.name, role: user.role, last_seen: user.last_seen.map(time) };
     let users = answered(door.people(|store| store.users()).await)?;
     Ok(Json(UsersReport { users: users.into_iter().map(report).collect() }).into_response())
 }
 
+/// Add somebody
+#[utoipa::path(
+    post,
+    path = "/v1/users",
+    request_body = NewUser,
+    responses(
+        (status = 201, description = "Added", body = UserReport),
+        Wrong
+    )
+)]
 async fn add_user(
     State(door): State<Door>,
     Extension(admin): Extension<Visitor>,
@@ -116,6 +141,17 @@ async fn add_user(
     Ok((StatusCode::CREATED, Json(added)).into_response())
 }
 
+/// Give somebody another role or password
+#[utoipa::path(
+    post,
+    path = "/v1/users/{name}",
+    params(("name" = String, Path, description = "Who")),
+    request_body = UserChange,
+    responses(
+        (status = 200, description = "Changed", body = UserReport),
+        Wrong
+    )
+)]
 async fn change_user(
     State(door): State<Door>,
     Extension(admin): Extension<Visitor>,
@@ -151,6 +187,16 @@ async fn change_user(
     Ok(Json(UserReport { name: name.to_string(), role, last_seen: None }).into_response())
 }
 
+/// Remove somebody, and sign him out everywhere
+#[utoipa::path(
+    delete,
+    path = "/v1/users/{name}",
+    params(("name" = String, Path, description = "Who")),
+    responses(
+        (status = 204, description = "Removed"),
+        Wrong
+    )
+)]
 async fn remove_user(
     State(door): State<Door>,
     Extension(admin): Extension<Visitor>,
@@ -164,6 +210,15 @@ async fn remove_user(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// What scripts may come with
+#[utoipa::path(
+    get,
+    path = "/v1/tokens",
+    responses(
+        (status = 200, description = "The answer", body = TokensReport),
+        Wrong
+    )
+)]
 async fn tokens(State(door): State<Door>) -> Result<Response, Response> {
     let report = |token: Token| TokenReport {
         id: token.id,
@@ -176,6 +231,16 @@ async fn tokens(State(door): State<Door>) -> Result<Response, Response> {
     Ok(Json(TokensReport { tokens: tokens.into_iter().map(report).collect() }).into_response())
 }
 
+/// Make a token for a script
+#[utoipa::path(
+    post,
+    path = "/v1/tokens",
+    request_body = NewToken,
+    responses(
+        (status = 201, description = "Made: it is shown this once", body = TokenGiven),
+        Wrong
+    )
+)]
 async fn add_token(
     State(door): State<Door>,
     Extension(admin): Extension<Visitor>,
@@ -191,6 +256,16 @@ async fn add_token(
     Ok((StatusCode::CREATED, Json(given)).into_response())
 }
 
+/// Remove a token, by its number or its name
+#[utoipa::path(
+    delete,
+    path = "/v1/tokens/{id}",
+    params(("id" = String, Path, description = "Which")),
+    responses(
+        (status = 204, description = "Removed"),
+        Wrong
+    )
+)]
 async fn remove_token(
     State(door): State<Door>,
     Extension(admin): Extension<Visitor>,

@@ -21,22 +21,20 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use self::numbers::{Format, Numbers};
-use crate::daemon::Handle;
+use crate::daemon::{Handle, LISTEN_RETRY, listen};
 use crate::sys::clock;
 
 /// Connections at one time: a Prometheus or two, and somebody who looks.
 const MOST_CONNECTIONS: usize = 8;
 /// Who has not asked, or not taken the answer, by then is let go.
 const LONGEST: Duration = Duration::from_secs(10);
-/// An address that is not there yet, or no more, is tried again after this.
-const RETRY: Duration = Duration::from_secs(2);
 /// Longest head of a request, in bytes.
 const LONGEST_HEAD: usize = 16 * 1024;
 
@@ -66,7 +64,7 @@ async fn serve_at(address: SocketAddr, router: &Handle) {
         .route("/metrics", get(page))
         .fallback(async || (StatusCode::NOT_FOUND, "the numbers are at /metrics\n"))
         .with_state(router.clone());
-    let listener = listen(address).await;
+    let listener = listen(address, "numbers for Prometheus").await;
     info!(%address, "numbers are told to Prometheus");
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -82,26 +80,10 @@ async fn serve_at(address: SocketAddr, router: &Handle) {
             }
             Err(error) => {
                 debug!(%error, "connection for the numbers not taken");
-                sleep(RETRY).await;
+                sleep(LISTEN_RETRY).await;
             }
         }
         while connections.try_join_next().is_some() {}
-    }
-}
-
-/// Listens as soon as that is possible: the LAN may get its address later.
-async fn listen(address: SocketAddr) -> TcpListener {
-    let mut is_told = false;
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => return listener,
-            Err(error) if !is_told => {
-                warn!(%address, %error, "numbers cannot be told to Prometheus yet; trying again");
-            }
-            Err(_) => {}
-        }
-        is_told = true;
-        sleep(RETRY).await;
     }
 }
 
