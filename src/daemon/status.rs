@@ -36,11 +36,12 @@ fn sum(counters: &Counters, read: impl Fn(&WorkerCounters) -> u64) -> u64 {
 }
 
 /// The drops of all workers, by name; only reasons that occurred. `queue` is what queues say that they have dropped, which
-/// the workers may not have heard of.
+/// the workers may not have heard of, or have offered again.
 fn drops(counters: &Counters, queue: u64, of: impl Fn(&WorkerCounters) -> &DropCounters) -> BTreeMap<String, u64> {
+    let lost_in_queues = queue.saturating_sub(sum(counters, |worker| of(worker).offered_again.value()));
     let count = |reason: DropReason| {
         let heard = sum(counters, |worker| of(worker).value(reason));
-        if reason == DropReason::SendQueueFull { heard.max(queue) } else { heard }
+        if reason == DropReason::SendQueueFull { heard.max(lost_in_queues) } else { heard }
     };
     let all = DropReason::ALL.iter().map(|reason| (reason.name().to_owned(), count(*reason)));
     all.filter(|(_, packets)| *packets > 0).collect()

@@ -36,29 +36,33 @@ impl Counter {
 
 /// A counter for each [`DropReason`].
 #[derive(Debug)]
-pub struct DropCounters([Counter; DropReason::COUNT]);
+pub struct DropCounters {
+    reasons: [Counter; DropReason::COUNT],
+    /// Packets that were refused and offered once more. A queue has counted them as dropped, and it was not the end of them.
+    pub offered_again: Counter,
+}
 
 impl Default for DropCounters {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Counter::default()))
+        Self { reasons: std::array::from_fn(|_| Counter::default()), offered_again: Counter::default() }
     }
 }
 
 impl DropCounters {
     /// Counts one packet.
     pub fn count(&self, reason: DropReason) {
-        self.0[reason as usize].add(1);
+        self.reasons[reason as usize].add(1);
     }
 
     /// Counts `packets` packets.
     pub fn add(&self, reason: DropReason, packets: u64) {
-        self.0[reason as usize].add(packets);
+        self.reasons[reason as usize].add(packets);
     }
 
     /// Packets dropped for this reason.
     #[must_use]
     pub fn value(&self, reason: DropReason) -> u64 {
-        self.0[reason as usize].value()
+        self.reasons[reason as usize].value()
     }
 }
 
@@ -141,7 +145,7 @@ impl UplinkCounters {
         let heard = far_ends.iter().flat_map(|group| [&group.heard, &group.stuck]);
         let isolated = [isolated_bytes, isolated_bulky];
         let numbers = traffic.into_iter().chain(failed_over).chain(heard).chain(isolated);
-        numbers.chain(&drops.0).for_each(Counter::reset);
+        numbers.chain(&drops.reasons).chain([&drops.offered_again]).for_each(Counter::reset);
     }
 }
 
