@@ -292,7 +292,8 @@ fn roles_are_kept(world: &World) {
     anna.send("POST", "/v1/link", &json!({ "uplink": "dsl1", "state": "toggle", "expect": "down" })).is(200);
     assert!(world.uplink(1)["taken_down_by"].is_null());
     // A role counts at once, and the last admin stays one.
-    anna.send("POST", "/v1/users/bert", &json!({ "role": "operator" })).is(200);
+    let changed = anna.send("POST", "/v1/users/bert", &json!({ "role": "operator" })).is(200);
+    assert!(changed.json()["role"] == "operator" && changed.json()["last_seen"].is_string(), "{changed:?}");
     bert.send("POST", "/v1/link", &json!({ "uplink": "dsl1", "state": "up" })).is(200);
     anna.send("POST", "/v1/users/anna", &json!({ "role": "viewer" })).is(409);
     anna.send("DELETE", "/v1/users/anna", &json!({})).is(409);

@@ -7,16 +7,14 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::terminal::{disable_raw_mode, enable_raw_mode};
-use serde_json::json;
 
 use super::table::{Align, Table};
 use super::{CommandError, Format, answer, complain, in_json};
 use crate::config::{self, ConfigError};
-use crate::daemon::rfc3339;
 use crate::sys::{clock, process};
 use crate::web::people::password::Password;
 use crate::web::people::secret::Secret;
-use crate::web::people::{Deed, Name, PeopleError, Role, Store, Word};
+use crate::web::people::{Deed, Name, PeopleError, Role, Store, TokensReport, UsersReport, Word};
 
 /// Where the users' file is.
 #[derive(Debug, Args)]
@@ -215,38 +213,22 @@ fn leave_word(store: &Store, deed: Deed, whom: &str, what: Option<String>) {
     }
 }
 
-fn time(seconds: u64) -> String {
-    rfc3339(seconds.saturating_mul(1_000))
-}
-
 fn list_users(store: &Store, format: Format) -> Result<(), CommandError> {
-    let users = store.users()?;
+    let report = UsersReport::from(store.users()?);
     if format == Format::Json {
-        let users: Vec<_> = users
-            .iter()
-            .map(|user| json!({ "name": user.name, "role": user.role, "last_seen": user.last_seen.map(time) }))
-            .collect();
-        return answer(&in_json(&json!({ "users": users }))?);
+        return answer(&in_json(&report)?);
     }
     let mut table = Table::new(&[("NAME", Align::Left), ("ROLE", Align::Left), ("LAST SEEN", Align::Left)]);
-    for user in users {
-        let seen = user.last_seen.map_or_else(|| "never".to_owned(), time);
-        table.row(vec![user.name, user.role.to_string(), seen]);
+    for user in report.users {
+        table.row(vec![user.name, user.role.to_string(), or_never(user.last_seen)]);
     }
     answer(&table.to_string())
 }
 
 fn list_tokens(store: &Store, format: Format) -> Result<(), CommandError> {
-    let tokens = store.tokens()?;
+    let report = TokensReport::from(store.tokens()?);
     if format == Format::Json {
-        let tokens: Vec<_> = tokens
-            .iter()
-            .map(|token| {
-                let (created, last_used) = (time(token.created), token.last_used.map(time));
-                json!({ "id": token.id, "name": token.name, "role": token.role, "created": created, "last_used": last_used })
-            })
-            .collect();
-        return answer(&in_json(&json!({ "tokens": tokens }))?);
+        return answer(&in_json(&report)?);
     }
     let columns = [
         ("ID", Align::Right),
@@ -256,11 +238,15 @@ fn list_tokens(store: &Store, format: Format) -> Result<(), CommandError> {
         ("LAST USED", Align::Left),
     ];
     let mut table = Table::new(&columns);
-    for token in tokens {
-        let used = token.last_used.map_or_else(|| "never".to_owned(), time);
-        table.row(vec![token.id.to_string(), token.name, token.role.to_string(), time(token.created), used]);
+    for token in report.tokens {
+        let (id, role) = (token.id.to_string(), token.role.to_string());
+        table.row(vec![id, token.name, role, token.created, or_never(token.last_used)]);
     }
     answer(&table.to_string())
+}
+
+fn or_never(time: Option<String>) -> String {
+    time.unwrap_or_else(|| "never".to_owned())
 }
 
 /// Asks for a new password: twice at a terminal, else the first line of standard input.

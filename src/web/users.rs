@@ -11,24 +11,10 @@ use utoipa::{OpenApi, ToSchema};
 use super::door::{Door, denied, now};
 use super::people::password::Password;
 use super::people::secret::Secret;
-use super::people::{PeopleError, Role, Token, User};
+use super::people::{PeopleError, Role, TokensReport, UserReport, UsersReport};
 use super::sign_in::parsed;
 use super::visitor::Visitor;
-use crate::daemon::{EventKind, Sent, Wrong, refused, rfc3339};
-
-/// `GET /v1/users`.
-#[derive(Debug, Serialize, ToSchema)]
-struct UsersReport {
-    users: Vec<UserReport>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct UserReport {
-    name: String,
-    role: Role,
-    /// As RFC 3339 writes it, in UTC.
-    last_seen: Option<String>,
-}
+use crate::daemon::{EventKind, Sent, Wrong, refused};
 
 /// `POST /v1/users`.
 #[derive(Deserialize, ToSchema)]
@@ -47,21 +33,6 @@ struct UserChange {
     role: Option<Role>,
     #[serde(default)]
     password: Option<String>,
-}
-
-/// `GET /v1/tokens`.
-#[derive(Debug, Serialize, ToSchema)]
-struct TokensReport {
-    tokens: Vec<TokenReport>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct TokenReport {
-    id: i64,
-    name: String,
-    role: Role,
-    created: String,
-    last_used: Option<String>,
 }
 
 /// `POST /v1/tokens`.
@@ -93,10 +64,6 @@ pub(super) fn routes() -> Router<Door> {
         .route("/v1/tokens/{id}", delete(remove_token))
 }
 
-fn time(seconds: u64) -> String {
-    rfc3339(seconds.saturating_mul(1_000))
-}
-
 fn answered<T>(outcome: Result<T, PeopleError>) -> Result<T, Response> {
     outcome.map_err(|error| denied(&error))
 }
@@ -111,9 +78,8 @@ fn answered<T>(outcome: Result<T, PeopleError>) -> Result<T, Response> {
     )
 )]
 async fn users(State(door): State<Door>) -> Result<Response, Response> {
-    let report = |user: User| UserReport { name: user.name, role: user.role, last_seen: user.last_seen.map(time) };
     let users = answered(door.people(|store| store.users()).await)?;
-    Ok(Json(UsersReport { users: users.into_iter().map(report).collect() }).into_response())
+    Ok(Json(UsersReport::from(users)).into_response())
 }
 
 /// Add somebody
@@ -182,9 +148,8 @@ async fn change_user(
         tell("another password".to_owned());
     }
     door.note_change();
-    let user = name.clone();
-    let role = answered(door.people(move |store| store.role_of(&user)).await)?;
-    Ok(Json(UserReport { name: name.to_string(), role, last_seen: None }).into_response())
+    let changed = answered(door.people(move |store| store.user(&name)).await)?;
+    Ok(Json(UserReport::from(changed)).into_response())
 }
 
 /// Remove somebody, and sign him out everywhere
@@ -220,15 +185,8 @@ async fn remove_user(
     )
 )]
 async fn tokens(State(door): State<Door>) -> Result<Response, Response> {
-    let report = |token: Token| TokenReport {
-        id: token.id,
-        name: token.name,
-        role: token.role,
-        created: time(token.created),
-        last_used: token.last_used.map(time),
-    };
     let tokens = answered(door.people(|store| store.tokens()).await)?;
-    Ok(Json(TokensReport { tokens: tokens.into_iter().map(report).collect() }).into_response())
+    Ok(Json(TokensReport::from(tokens)).into_response())
 }
 
 /// Make a token for a script

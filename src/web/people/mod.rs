@@ -9,6 +9,7 @@ pub mod password;
 pub mod secret;
 
 mod name;
+mod report;
 mod role;
 mod schema;
 mod sessions;
@@ -19,6 +20,7 @@ mod tokens;
 mod words;
 
 pub use name::{Name, NameError};
+pub use report::{TokenReport, TokensReport, UserReport, UsersReport};
 pub use role::Role;
 pub use sessions::{Holder, Use};
 pub use store::{PeopleError, Store, User};

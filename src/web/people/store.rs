@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::name::{Name, NameError};
 use super::password::{Hash, PasswordError};
@@ -216,25 +216,27 @@ impl Store {
     pub fn users(&self) -> Result<Vec<User>, PeopleError> {
         let read = || -> rusqlite::Result<Vec<User>> {
             let mut statement = self.connection.prepare("SELECT name, role, last_seen FROM users ORDER BY name")?;
-            let users = statement.query_map([], |row| {
-                let last_seen: Option<i64> = row.get(2)?;
-                let role = role(&row.get::<_, String>(1)?);
-                Ok(User { name: row.get(0)?, role, last_seen: last_seen.map(i64::unsigned_abs) })
-            })?;
-            users.collect()
+            statement.query_map([], user)?.collect()
         };
         read().map_err(self.failed())
+    }
+
+    /// Somebody.
+    ///
+    /// # Errors
+    /// When there is nobody of that name, or the file cannot be read.
+    pub fn user(&self, name: &Name) -> Result<User, PeopleError> {
+        let select = "SELECT name, role, last_seen FROM users WHERE name = ?1";
+        let found = self.connection.query_row(select, [name.as_str()], user).optional().map_err(self.failed())?;
+        found.ok_or_else(|| PeopleError::NoSuchUser(name.clone()))
     }
 
     /// What somebody may do.
     ///
     /// # Errors
-    /// When there is nobody of that name, or the file cannot be read.
+    /// As [`Self::user`].
     pub fn role_of(&self, name: &Name) -> Result<Role, PeopleError> {
-        let select = "SELECT role FROM users WHERE name = ?1";
-        let found: Option<String> =
-            self.connection.query_row(select, [name.as_str()], |row| row.get(0)).optional().map_err(self.failed())?;
-        found.as_deref().map(role).ok_or_else(|| PeopleError::NoSuchUser(name.clone()))
+        self.user(name).map(|user| user.role)
     }
 
     /// What is kept of somebody's password.
@@ -311,6 +313,13 @@ impl Store {
         });
         outcome.map_err(failed)?
     }
+}
+
+/// A user, of a row with name, role and when he was last seen.
+fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+    let last_seen: Option<i64> = row.get(2)?;
+    let role = role(&row.get::<_, String>(1)?);
+    Ok(User { name: row.get(0)?, role, last_seen: last_seen.map(i64::unsigned_abs) })
 }
 
 /// A role as it is kept; one that this program does not know may as little as possible.
