@@ -73,6 +73,9 @@ struct Arguments {
     /// How often a measurement is repeated during which other programs were busy.
     #[arg(long, default_value_t = 1)]
     retries: u32,
+    /// Also measure the packet capture with so many of its pages open in the LAN.
+    #[arg(long, default_value_t = 0)]
+    pages: u32,
     /// Writes everything measured to this file.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -87,6 +90,7 @@ impl Arguments {
         contenders.extend(self.noise.then_some(Contender::KernelAgain));
         contenders.extend(matches!(self.capture, Capture::Packet | Capture::Both).then_some(Contender::Packet));
         contenders.extend(matches!(self.capture, Capture::Tun | Capture::Both).then_some(Contender::Tun));
+        contenders.extend((self.pages > 0).then_some(Contender::Watched));
         contenders
     }
 
@@ -110,6 +114,7 @@ impl Arguments {
             workers: self.workers,
             steering: self.potato_rps.clone(),
             shortcut: !self.no_shortcut,
+            pages: self.pages,
         })
     }
 }
@@ -169,7 +174,7 @@ fn take_turn(
         let limit = flood::generator_limit(&topology, Duration::from_secs(1))? / 1e3;
         report.notes.push(format!("The generator alone sends {limit:.0} k frames/s."));
     }
-    let router = Router::start(contender, &topology, potato)?;
+    let mut router = Router::start(contender, &topology, potato)?;
     let mut server = topology.serve("iperf3", &["-s"], stream::PORT)?;
     for work in works {
         topology.set_frames(work.frames())?;
@@ -186,6 +191,7 @@ fn take_turn(
             }
         }
     }
+    router.pages_are_told()?;
     drop(router);
     server.kill()?;
     server.wait().map(drop)

@@ -139,7 +139,26 @@ impl Report {
                 let _ = writeln!(text, "{word:<12} idle round trip: {:+.1} us (at most +{IDLE_MORE})", ours - kernel);
             }
         }
+        text += &self.cost_of_pages().unwrap_or_default();
         text
+    }
+
+    /// What open pages cost, beside what measuring the same thing twice differs by.
+    fn cost_of_pages(&self) -> Option<String> {
+        let watched = self.mean_gain(Contender::Watched, Contender::Packet)?;
+        let again = self.mean_gain(Contender::KernelAgain, Contender::Kernel);
+        let noise = again.map_or_else(String::new, |again| format!("; the kernel again beside the kernel: {again:.3}"));
+        Some(format!("{:<12} pages open beside none: {watched:.3}, geometric mean of all rows{noise}\n", "measured"))
+    }
+
+    /// Geometric mean of how much better one is than the other, over all rows: 1 is the same, more is better.
+    fn mean_gain(&self, one: Contender, other: Contender) -> Option<f64> {
+        let gains = self.rows.iter().enumerate().filter_map(|(row, (_, unit))| {
+            let gain = self.median(row, one)? / self.median(row, other)?;
+            Some(if unit.less_is_better() { -gain.ln() } else { gain.ln() })
+        });
+        let gains: Vec<f64> = gains.collect();
+        (!gains.is_empty()).then(|| (gains.iter().sum::<f64>() / gains.len() as f64).exp())
     }
 
     /// Geometric mean and lowest of the ratios of all rows that start with `prefix`.
@@ -214,5 +233,18 @@ mod tests {
         }
         assert_eq!(report.ratio(0, Contender::Packet), Some(3.0));
         assert!(report.targets().contains("reached      new flows, best capture: 3.00"));
+    }
+
+    #[test]
+    fn gain_is_more_of_what_is_good_and_less_of_what_is_not() {
+        let mut report = Report::default();
+        let sample = |row: &str, unit, value| vec![Sample { row: row.into(), unit, value }];
+        for (contender, rate, time) in [(Contender::Packet, 100.0, 10.0), (Contender::Watched, 200.0, 20.0)] {
+            report.add(contender.name(), sample("new flows", Unit::Thousands, rate));
+            report.add(contender.name(), sample("ping-pong idle, p50", Unit::Microseconds, time));
+        }
+        let gain = report.mean_gain(Contender::Watched, Contender::Packet).unwrap();
+        assert!((gain - 1.0).abs() < 1e-9, "twice the rate at twice the time: {gain}");
+        assert!(report.targets().contains("pages open beside none: 1.000"));
     }
 }
