@@ -80,7 +80,7 @@ enum Command {
     #[command(after_help = "Example:\n  potato check /etc/potato/potato.toml")]
     Check {
         /// The configuration file
-        #[arg(value_name = "FILE")]
+        #[arg(value_name = "FILE", default_value = config::DEFAULT_PATH)]
         config: PathBuf,
     },
     /// Undo what a router that was killed left on the machine

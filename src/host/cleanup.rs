@@ -37,6 +37,8 @@ pub async fn cleanup(run_dir: &Path, flow_file: FlowFile) -> Result<Vec<String>,
     if undone.failed.is_empty() {
         journal.remove();
     }
+    // An interface that is gone is told of once, whatever was changed on it.
+    undone.lines.dedup();
     undone.lines.extend(delete_files(run_dir, flow_file));
     lock.release();
     undone.into_result()
