@@ -97,7 +97,10 @@ fn read(text: &str, format: Format) -> Page {
             let value: f64 = value.parse().unwrap_or_else(|_| panic!("{line}"));
             assert!(value.is_finite() && (kind != "counter" || value >= 0.0), "{line}");
             assert!(seen.insert((name.to_owned(), own.to_owned())), "{line} comes twice");
-            page.samples.push((name.to_owned(), labels(own), value));
+            let labels = labels(own);
+            let is_reserved = |(key, _): &(String, String)| key == "quantile" || key == "le" && kind != "histogram";
+            assert!(!labels.iter().any(is_reserved), "{line}: this label is of another kind of metric");
+            page.samples.push((name.to_owned(), labels, value));
         }
     }
     page
@@ -169,7 +172,7 @@ fn strict_reader_finds_every_number_in_both_formats() {
             ("potato_uplink_working", &[("uplink", "dsl2")], 0.0),
             ("potato_uplink_role", &[("uplink", "dsl1"), ("role", "isolated (auto)")], 1.0),
             ("potato_uplink_loss_ratio", &[("uplink", "dsl1"), ("window", "15s")], 0.12),
-            ("potato_uplink_jitter_seconds", &[("quantile", "0.99")], 0.03),
+            ("potato_uplink_jitter_seconds", &[("percentile", "99")], 0.03),
             ("potato_uplink_drops_total", &[("uplink", "dsl1"), ("reason", "no_mapping")], 7.0),
             ("potato_uplink_drops_total", &[("uplink", "dsl1"), ("reason", "ipv6")], 0.0),
             ("potato_lan_drops_total", &[("reason", "ipv6")], 2.0),
