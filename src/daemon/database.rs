@@ -5,8 +5,9 @@
 //! has left never stops the present.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -105,6 +106,7 @@ impl Database {
             let failed = |source| DatabaseError::Directory { path: path.to_owned(), source };
             fs::create_dir_all(directory).map_err(failed)?;
         }
+        let _sqlite_says_what_is_wrong = begin_private(path);
         let failed = |source| DatabaseError::Sqlite { path: path.to_owned(), source };
         let connection = Connection::open(path).map_err(failed)?;
         let (found, damage) = prepare(&connection, version, schema).map_err(failed)?;
@@ -122,6 +124,14 @@ impl Database {
     pub fn error(&self, source: rusqlite::Error) -> DatabaseError {
         DatabaseError::Sqlite { path: self.path.clone(), source }
     }
+}
+
+/// Makes the file at `path`, for its owner alone, unless it is there. SQLite gives the files beside it the same permissions.
+///
+/// # Errors
+/// When it can be neither made nor written.
+pub fn begin_private(path: &Path) -> io::Result<()> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)
 }
 
 /// Makes the file ready, and gives its version and what is broken about it.
@@ -142,4 +152,23 @@ fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn files_are_for_their_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/some.db");
+        let file = Database::open(&path, 1, "CREATE TABLE words (word TEXT)").unwrap();
+        file.connection.execute("INSERT INTO words VALUES ('secret')", []).unwrap();
+        for suffix in ["", "-wal", "-shm"] {
+            let mode = fs::metadata(suffixed(&path, suffix)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{suffix}");
+        }
+    }
 }

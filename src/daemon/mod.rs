@@ -80,7 +80,7 @@ use crate::host::{Host, HostError};
 use crate::io::WorkerFailure;
 
 pub use actor::Actor;
-pub use database::{Database, DatabaseError};
+pub use database::{Database, DatabaseError, begin_private};
 pub use extract::{Question, Sent};
 pub use handle::{Companion, Handle};
 pub use history::{Kind as EventKind, Record as EventRecord, milliseconds, rfc3339};

@@ -256,10 +256,11 @@ impl Numbers {
             again,
         )?;
         let jitter = self.watched().flat_map(|(uplink, health)| {
-            let of = |quantile: &str, milliseconds: u64| {
-                (vec![name(uplink), ("quantile", quantile.to_owned())], as_real(milliseconds) / 1e3)
+            // Not `quantile`, which is a summary's.
+            let of = |percentile: &str, milliseconds: u64| {
+                (vec![name(uplink), ("percentile", percentile.to_owned())], as_real(milliseconds) / 1e3)
             };
-            health.jitter_ms.into_iter().flat_map(move |span| [of("0.5", span.median), of("0.99", span.p99)])
+            health.jitter_ms.into_iter().flat_map(move |span| [of("50", span.median), of("99", span.p99)])
         });
         to.gauge("uplink_jitter_seconds", "How much two round trips in a row differed, in a minute or two", jitter)?;
         let rounds = self.watched().map(|(uplink, health)| (vec![name(uplink)], health.rounds));

@@ -1,8 +1,7 @@
 //! The people's file, and the users in it.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
@@ -12,6 +11,7 @@ use super::password::{Hash, PasswordError};
 use super::role::Role;
 use super::schema::{self, VERSION};
 use super::secret::{self, NoRandomness};
+use crate::daemon::begin_private;
 
 /// The file in the state directory.
 const FILE: &str = "people.db";
@@ -117,8 +117,7 @@ impl Store {
         let path = state_dir.join(FILE);
         let failed = |source| PeopleError::File { path: path.clone(), source };
         fs::create_dir_all(state_dir).map_err(failed)?;
-        // SQLite gives the files beside it the same permissions.
-        OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
+        begin_private(&path).map_err(failed)?;
         let failed = |source| PeopleError::Sqlite { path: path.clone(), source };
         let connection = Connection::open(&path).map_err(failed)?;
         let found = schema::prepare(&connection).map_err(failed)?;
