@@ -192,6 +192,68 @@ async function reserves(page) {
   await page.locator(".line-head:not([data-reserved])").waitFor();
 }
 
+const order = (name) => `.line-head [data-order="${name}"]`;
+
+/** Another role by mouse, and the old one by keyboard alone. */
+async function changesRole(page) {
+  await visit(page, "#/lines/dsl1");
+  await page.click(order("role"));
+  await page.selectOption("dialog select[name=role]", "standby");
+  must((await dialogs(page).innerText()).includes("New connections of everybody go elsewhere"), "it says first what will happen");
+  await isAccessible(page, "role");
+  await picture(page, "role");
+  await page.click("dialog .primary");
+  await page.locator('.line-head[data-role="standby"]').waitFor();
+  await feed(page, "anna [role standby] dsl1");
+  await page.locator(".facts dd", { hasText: "standby, by anna (as configured: balanced)" }).waitFor();
+  await page.locator(".line-head .state", { hasText: "standing by" }).waitFor();
+  await picture(page, "line-standby");
+  await tabTo(page, order("role"));
+  await page.keyboard.press("Enter");
+  await dialogs(page).waitFor();
+  must(await page.evaluate(() => document.activeElement.matches("dialog select")), "the choice has the focus");
+  await page.keyboard.press("Home");
+  await tabTo(page, "dialog .primary");
+  await page.keyboard.press("Enter");
+  await page.locator('.line-head[data-role="balanced"]').waitFor();
+  await feed(page, "anna [role balanced] dsl1");
+  must(await page.evaluate((wanted) => document.activeElement.matches(wanted), order("role")), "the focus is where it was");
+}
+
+async function redials(page) {
+  await visit(page, "#/lines/dsl1");
+  await tabTo(page, order("redial"));
+  await page.keyboard.press("Enter");
+  await dialogs(page).waitFor();
+  must((await dialogs(page).innerText()).includes("Its address stays"), "it says first what will happen");
+  await isAccessible(page, "redial");
+  await picture(page, "redial");
+  await tabTo(page, "dialog .primary");
+  await page.keyboard.press("Enter");
+  await feed(page, "anna [redial] dsl1");
+  await page.locator('.line-head[data-look="marching"]').waitFor();
+}
+
+/** Somebody else changes the role while the question is open: the second is told who was faster. */
+async function twoAtOneRole(anna, bert) {
+  for (const page of [anna, bert]) {
+    await visit(page, "#/lines/dsl2");
+    await page.click(order("role"));
+    await page.selectOption("dialog select[name=role]", "isolated");
+  }
+  await bert.click("dialog .primary");
+  const alert = dialogs(anna).locator("[role=alert]");
+  await alert.filter({ hasText: "bert has just made dsl2 isolated" }).waitFor();
+  await anna.click("dialog .primary");
+  await alert.filter({ hasText: "dsl2 was made isolated by bert" }).waitFor();
+  await anna.keyboard.press("Escape");
+  await bert.click(order("role"));
+  await bert.selectOption("dialog select[name=role]", "balanced");
+  await bert.click("dialog .primary");
+  await anna.locator('.line-head[data-role="balanced"]').waitFor();
+  for (const page of [anna, bert]) await visit(page, "#/");
+}
+
 async function listsTenThousand(page) {
   await lab("flows 10000");
   await visit(page, "#/flows");
@@ -264,7 +326,24 @@ async function worksOnPhones(page) {
     await picture(page, `${name}-phone`);
   }
   await isAccessible(page, "a phone");
+  await dialogsFitPhones(page);
   await page.setViewportSize({ width: 1360, height: 860 });
+}
+
+/** The questions of the line that is shown. */
+async function dialogsFitPhones(page) {
+  for (const scheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme: scheme });
+    for (const name of ["role", "redial"]) {
+      await page.click(order(name));
+      await dialogs(page).waitFor();
+      must((await overflow(page)) <= 0, `${name} is wider than a phone`);
+      await picture(page, `${name}-phone-${scheme}`);
+      await isAccessible(page, `${name}, a phone, ${scheme}`, ["color-contrast"]);
+      await page.keyboard.press("Escape");
+    }
+  }
+  await page.emulateMedia({ colorScheme: "light" });
 }
 
 async function goesBack(page) {
@@ -322,10 +401,13 @@ try {
   people.push(bert);
   await signsIn(bert, "bert", `${PASSWORD} two`);
   await step(twoAtOneLine, bert);
+  await step(twoAtOneRole, bert);
   await bert.context().close();
   await step(changesAreSeenSoon);
   await step(seesLinesFail);
   await step(reserves);
+  await step(changesRole);
+  await step(redials);
   await step(listsTenThousand);
   await step(survivesRestart);
   await step(changesTheConfiguration);

@@ -21,7 +21,7 @@ const lines = [
   { name: "dsl5", state: "missing", role: "balanced", address: null, gateway: null, health: null, interface: "" },
   { name: "cable", state: "up", role: "balanced", kind: "dhcp", health: health(0, 9), reserved: [{ host: "192.168.10.50", addresses: ["192.168.10.50"], name: "studio", mac: null, until: "2026-11-26T23:00:00+01:00", when_down: "pool", by: "anna" }] },
   { name: "dsl6", state: "connecting", role: "balanced", kind: "pppoe", health: null },
-].map((line, at) => ({ ...GATE, address: `10.77.${at + 1}.2/24`, flows: line.state === "down" ? 3 : 12 * at, ...line, out: { packets: 9, bytes: 2e8 * at, bits_per_second: 0 }, in: { packets: 9, bytes: 9e8 * at, bits_per_second: 0 } }));
+].map((line, at) => ({ ...GATE, address: `10.77.${at + 1}.2/24`, flows: line.state === "down" ? 3 : 12 * at, redials: 0, role_set_by: null, role_configured: line.role === "standby" ? "standby" : "balanced", drain_seconds: line.role === "standby" ? 300 : null, ...line, out: { packets: 9, bytes: 2e8 * at, bits_per_second: 0 }, in: { packets: 9, bytes: 9e8 * at, bits_per_second: 0 } }));
 const isNew = process.env.STUB === "new";
 let claimed = !isNew;
 if (isNew) {
@@ -126,6 +126,20 @@ const ROUTES = {
   "POST /v1/config": ({ body }) => ((text = body.text), { changes: ["dsl1: weight 1 -> 2"], unchanged: 5, warnings: [] }),
   "POST /v1/reserve": ({ body }) => ({ uplink: body.uplink, hosts: body.hosts, until: null, flows_of_others: 2, warnings: [] }),
   "POST /v1/release": ({ body }) => ({ uplink: body.uplink, released: body.hosts, hosts: [], warnings: [] }),
+  "POST /v1/redial": ({ body, user }) => {
+    const line = lines.find((one) => one.name === body.uplink) ?? refuse(400, "there is no such uplink");
+    if (body.expect !== undefined && body.expect !== line.redials) refuse(409, `${line.name} was redialled by anna; nothing was done`);
+    line.redials += 1;
+    tell({ event: "redial-ordered", uplink: line.name, by: user.name });
+    return { uplink: line.name, state: line.state, what: "its gateway is asked for anew", flows: line.flows, warnings: [] };
+  },
+  "POST /v1/role": ({ body, user }) => {
+    const line = lines.find((one) => one.name === body.uplink) ?? refuse(400, "there is no such uplink");
+    line.role = body.role === "configured" ? line.role_configured : body.role;
+    line.role_set_by = line.role === line.role_configured ? null : user.name;
+    tell({ event: "role-ordered", uplink: line.name, to: line.role, by: user.name });
+    return { uplink: line.name, role: line.role, set_by: line.role_set_by, changed: true, flows: line.flows, warnings: [] };
+  },
   "POST /v1/link": ({ body, user }) => {
     const line = lines.find((one) => one.name === body.uplink) ?? refuse(400, "there is no such uplink");
     if (body.expect && body.expect !== (line.state === "down" ? "down" : "up")) refuse(409, `${line.taken_down_by ?? "anna"} has done that just now`);

@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use netns_tests::connection::Connection as PlainConnection;
 use netns_tests::programs::{run, shell};
 use netns_tests::provider::Provider;
 use netns_tests::sniffer::Capturing;
@@ -286,5 +287,37 @@ fn a_state_directory_that_cannot_be_written_is_told_and_does_no_harm() {
     world.wait_for_state(1, "up");
     ping(&world);
     assert!(world.router.log().contains("address not remembered"), "{}", world.router.log());
+    world.finish();
+}
+
+#[test]
+fn a_redialled_lease_is_given_back_and_its_flows_live_on_only_if_their_address_returns() {
+    let lab = leased_lab(2);
+    let provider = Provider::start(&lab, 1, RANGE, &[]);
+    let mut world = World::launched(Capture::Packet, lab);
+    world.wait_for_state(1, "up");
+    world.wait_for_state(2, "up");
+    let before = address(&world);
+    let [mut leased, mut beside] = PlainConnection::on_each_uplink(&world);
+    let (status, said, error) = world.potato(&["redial", "dsl1"]);
+    let expected = "dsl1: its lease is given back and asked for anew; its state is connecting\n";
+    assert_eq!((status, said.as_str()), (Some(0), expected), "{error}");
+    beside.still_works();
+    leased.still_works();
+    assert_eq!((provider.count("DHCPRELEASE"), provider.count("DHCPDISCOVER")), (1, 2), "{}", provider.log());
+    world.wait_for_state(1, "up");
+    assert_eq!(address(&world), before, "the server knows us");
+    let released = world.wait_for_event("lease-ended", "given back by hand");
+    assert_eq!(released["uplink"], "dsl1");
+
+    // A server that gives another one: hosts are told at once.
+    provider.stop();
+    let provider = Provider::start(&world.lab, 1, ("10.77.1.70", "10.77.1.80"), &[]);
+    assert_eq!(world.potato(&["redial", "dsl1"]).0, Some(0));
+    assert_eq!(leased.end(), std::io::ErrorKind::ConnectionReset);
+    beside.still_works();
+    world.wait_for_event("flows-ended", "line has another address");
+    world.wait_for_state(1, "up");
+    assert!((70..=80).contains(&address(&world).octets()[3]), "{}", provider.log());
     world.finish();
 }

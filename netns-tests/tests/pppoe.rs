@@ -81,6 +81,7 @@ fn lines_by_pppoe_live_with_their_concentrator() {
     carries_traffic(&world);
     is_redialled_after_silence(&mut world, &concentrator);
     is_redialled_by_pap_after_its_end(&mut world, &concentrator);
+    is_redialled_by_hand(&mut world, &concentrator, &watching[0]);
     ends_its_sessions_when_it_stops(&mut world, &watching[..1]);
     two_sessions_share_a_concentrator(&mut world);
     leftovers_of_a_killed_router_are_ended(&mut world, &watching);
@@ -158,6 +159,18 @@ fn is_redialled_by_pap_after_its_end(world: &mut World, concentrator: &Concentra
     let log = world.router.log();
     assert!(log.contains("has ended the link") || log.contains("has ended the session"), "{log}");
     assert!(concentrator.log().contains("PAP AuthReq"), "{}", concentrator.log());
+    shell(world.host(1), "ping -c 2 -i 0.05 -W 2 203.0.113.1");
+}
+
+/// Its peer sees the end of the session at both layers, and a new one.
+fn is_redialled_by_hand(world: &mut World, concentrator: &Concentrator, watching: &Discovery) {
+    let (before, ends) = (session_of(world, 1), concentrator.log().matches("LCP TermReq").count());
+    let (status, said, error) = world.potato(&["redial", "dsl1"]);
+    assert!(status == Some(0) && said.contains("its session is ended and dialled anew"), "{said}{error}");
+    watching.wait_for_padt(before);
+    world.wait_for_uplink(1, REDIAL, "up anew", is_up_anew(before));
+    assert!(concentrator.log().matches("LCP TermReq").count() > ends, "{}", concentrator.log());
+    world.wait_for_event("redial-ordered", "uid 0, pid ");
     shell(world.host(1), "ping -c 2 -i 0.05 -W 2 203.0.113.1");
 }
 

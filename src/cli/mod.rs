@@ -14,8 +14,10 @@ mod hosts;
 mod link;
 mod notify;
 mod people;
+mod redial;
 mod reload;
 mod reserve;
+mod role;
 mod status;
 mod table;
 mod top;
@@ -33,7 +35,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::config::{self, ConfigError};
 use crate::daemon::rehearsal::{self, ExplainQuery};
 use crate::daemon::report::{
-    EventsQuery, FlowsQuery, LinkOrder, LinkState, ReleaseOrder, ReserveOrder, WhenDown, WhyQuery,
+    EventsQuery, FlowsQuery, LinkOrder, LinkState, RedialOrder, ReleaseOrder, ReserveOrder, RoleOrder, RoleWanted,
+    WhenDown, WhyQuery,
 };
 use crate::daemon::{self, DaemonError, LogFormat};
 use crate::demo::{self, DemoError, Mood};
@@ -220,6 +223,40 @@ enum Command {
         /// The uplink
         #[arg(value_name = "NAME", value_parser = uplink_name)]
         uplink: String,
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have an uplink of the running router get its address anew
+    ///
+    /// A PPPoE session is ended and dialled again, a lease by DHCP is given back and asked for again; where the address is the
+    /// configuration's or the kernel's, its gateway is asked for and the line is tested. Its connections wait for up to 15 seconds
+    /// for their address; when it gets another one they are ended, and their hosts are told.
+    #[command(after_help = "Example:\n  potato redial dsl3")]
+    Redial {
+        /// The uplink
+        #[arg(value_name = "NAME", value_parser = uplink_name)]
+        uplink: String,
+        #[command(flatten)]
+        place: Place,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give an uplink of the running router another role, until it is said otherwise
+    ///
+    /// It holds for new connections; those that the uplink has stay until they end. It outlives a restart of the router, and a
+    /// reload, unless the configuration itself gives the uplink another role then.
+    #[command(after_help = "Examples:\n  potato role dsl3 standby\n  potato role dsl3 configured")]
+    Role {
+        /// The uplink
+        #[arg(value_name = "NAME", value_parser = uplink_name)]
+        uplink: String,
+        /// What it should be for
+        #[arg(value_name = "ROLE", value_enum)]
+        role: RoleWanted,
         #[command(flatten)]
         place: Place,
         /// As JSON, for programs
@@ -502,6 +539,12 @@ fn run(command: Command) -> Result<(), CommandError> {
         }
         Command::Link { state, uplink, place, json } => {
             link::run(&place.run_dir()?, Format::of(json), &LinkOrder::new(uplink, state))
+        }
+        Command::Redial { uplink, place, json } => {
+            redial::run(&place.run_dir()?, Format::of(json), &RedialOrder::new(uplink))
+        }
+        Command::Role { uplink, role, place, json } => {
+            role::run(&place.run_dir()?, Format::of(json), &RoleOrder::new(uplink, role))
         }
         Command::Reserve { uplink, hosts, until, span, when_down, place, json } => {
             let order = ReserveOrder { uplink, hosts, until, for_seconds: span, when_down };

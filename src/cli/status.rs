@@ -59,6 +59,14 @@ fn drawn(status: &StatusReport) -> String {
             let _ = writeln!(text, "\n{name}: taken down by hand ({by}); `potato link up {name}` puts it back");
         }
     }
+    for UplinkReport { name, role, role_set_by, role_configured, .. } in &status.uplinks {
+        if let Some(by) = role_set_by {
+            let _ = writeln!(
+                text,
+                "\n{name}: {role} by hand ({by}); `potato role {name} configured` makes it {role_configured} again"
+            );
+        }
+    }
     if status.uplinks.iter().any(|uplink| !uplink.reserved.is_empty()) {
         let _ = write!(text, "\n{}", reservations(&status.uplinks));
     }
@@ -194,6 +202,9 @@ mod tests {
                 state: "up".to_owned(),
                 problem: Some("lease refused".to_owned()),
                 taken_down_by: Some("uid 0, pid 7".to_owned()),
+                role: "standby".to_owned(),
+                role_configured: "balanced".to_owned(),
+                role_set_by: Some("anna".to_owned()),
                 health: Some(HealthReport {
                     loss_15s_percent: Some(12),
                     trend: Some("rising".to_owned()),
@@ -224,6 +235,8 @@ mod tests {
         assert!(text.contains("\ndsl1: lease refused\n"), "{text}");
         let by = "\ndsl1: taken down by hand (uid 0, pid 7); `potato link up dsl1` puts it back\n";
         assert!(text.contains(by), "{text}");
+        let role = "\ndsl1: standby by hand (anna); `potato role dsl1 configured` makes it balanced again\n";
+        assert!(text.contains(role), "{text}");
         let reserved =
             "\ndsl1      192.168.10.50 (laptop)  192.168.10.50  2026-11-26 18:00  pool        uid 0, pid 7\n";
         assert!(text.contains(reserved), "{text}");

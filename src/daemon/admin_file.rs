@@ -1,7 +1,7 @@
-//! The file that remembers which uplinks are down by hand, and who took them down: `links.json` in the state directory.
+//! The file that remembers what people have made of lines by hand, and who did: `links.json` in the state directory.
 //!
-//! A line that a person has taken down is not to come back because the machine was restarted. If the file cannot be
-//! written, the line is down all the same, until the router ends; whoever asked for it is told.
+//! A line that a person has taken down is not to come back because the machine was restarted, and one that was given a role is
+//! to keep it. If the file cannot be written, it is so all the same, until the router ends; whoever asked for it is told.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,15 +11,28 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use super::report::RoleName;
 use super::state_file;
 
-/// The uplinks that are down, and who did that.
-pub(super) type TakenDown = BTreeMap<String, String>;
+/// A role that somebody has given an uplink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RoleGiven {
+    /// The role.
+    pub(super) role: RoleName,
+    /// The role that the configuration gave it then. Once that is another, the one given by hand is over.
+    pub(super) configured: RoleName,
+    /// Who did that.
+    pub(super) by: String,
+}
 
-/// The file's content, as JSON.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Content {
-    down: TakenDown,
+/// What is remembered: the file's content, as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Remembered {
+    /// The uplinks that are down, and who did that.
+    pub(super) down: BTreeMap<String, String>,
+    /// The uplinks that have not the role that the configuration gives them. Files of before have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) roles: BTreeMap<String, RoleGiven>,
 }
 
 /// The file.
@@ -27,7 +40,7 @@ struct Content {
 pub(super) struct AdminFile {
     path: PathBuf,
     /// What it says, as far as we know.
-    written: TakenDown,
+    written: Remembered,
 }
 
 impl AdminFile {
@@ -35,11 +48,11 @@ impl AdminFile {
     pub(super) fn open(state_dir: &Path) -> Self {
         let path = state_dir.join("links.json");
         let written = match read(&path) {
-            Ok(down) => down,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => TakenDown::new(),
+            Ok(remembered) => remembered,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Remembered::default(),
             Err(error) => {
                 warn!(path = %path.display(), %error, "which uplinks are down by hand cannot be read; none is");
-                TakenDown::new()
+                Remembered::default()
             }
         };
         Self { path, written }
@@ -47,27 +60,31 @@ impl AdminFile {
 
     /// Who took the uplink down, if it is down.
     pub(super) fn remembered(&self, uplink: &str) -> Option<&str> {
-        self.written.get(uplink).map(String::as_str)
+        self.written.down.get(uplink).map(String::as_str)
     }
 
-    /// Writes which uplinks are down now, if that is news. What could not be written is tried again by the next call.
+    /// The role that somebody has given the uplink, if somebody has.
+    pub(super) fn role(&self, uplink: &str) -> Option<&RoleGiven> {
+        self.written.roles.get(uplink)
+    }
+
+    /// Writes what is so now, if that is news. What could not be written is tried again by the next call.
     ///
     /// # Errors
     /// Says which file, why not, and what to do about it.
-    pub(super) fn update(&mut self, down: TakenDown) -> Result<(), String> {
-        if down == self.written {
+    pub(super) fn update(&mut self, content: Remembered) -> Result<(), String> {
+        if content == self.written {
             return Ok(());
         }
-        let content = Content { down };
         let bytes = serde_json::to_vec_pretty(&content).map_err(io::Error::from);
         match bytes.and_then(|bytes| state_file::write(&self.path, &bytes)) {
             Ok(()) => {
-                self.written = content.down;
+                self.written = content;
                 Ok(())
             }
             Err(error) => {
                 let path = self.path.display();
-                warn!(%path, %error, "not remembered which uplinks are down by hand");
+                warn!(%path, %error, "not remembered which uplinks are down by hand, and what roles people gave them");
                 Err(format!(
                     "not remembered, so a restart of the router forgets it: {path}: {error}; \
                      give state_dir room, let the router write there, and say it again"
@@ -77,17 +94,17 @@ impl AdminFile {
     }
 }
 
-fn read(path: &Path) -> io::Result<TakenDown> {
-    let content: Content = serde_json::from_slice(&fs::read(path)?)?;
-    Ok(content.down)
+fn read(path: &Path) -> io::Result<Remembered> {
+    Ok(serde_json::from_slice(&fs::read(path)?)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn down(names: &[&str]) -> TakenDown {
-        names.iter().map(|name| ((*name).to_owned(), "uid 0, pid 7".to_owned())).collect()
+    fn down(names: &[&str]) -> Remembered {
+        let down = names.iter().map(|name| ((*name).to_owned(), "uid 0, pid 7".to_owned())).collect();
+        Remembered { down, ..Remembered::default() }
     }
 
     #[test]
@@ -104,6 +121,22 @@ mod tests {
         file.update(down(&[])).unwrap();
         assert_eq!(AdminFile::open(&state_dir).remembered("dsl1"), None);
         assert_eq!(fs::read_dir(&state_dir).unwrap().count(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn a_role_is_remembered_beside_what_is_down_and_files_of_before_have_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("links.json");
+        fs::write(&path, r#"{"down": {"dsl1": "uid 0, pid 7"}}"#).unwrap();
+        let mut file = AdminFile::open(folder.path());
+        assert_eq!((file.remembered("dsl1"), file.role("dsl1")), (Some("uid 0, pid 7"), None));
+        let given = RoleGiven { role: RoleName::Standby, configured: RoleName::Balanced, by: "anna".to_owned() };
+        let roles = [("dsl3".to_owned(), given.clone())].into();
+        file.update(Remembered { roles, ..down(&["dsl1"]) }).unwrap();
+        let mut file = AdminFile::open(folder.path());
+        assert_eq!((file.remembered("dsl1"), file.role("dsl3")), (Some("uid 0, pid 7"), Some(&given)));
+        file.update(down(&["dsl1"])).unwrap();
+        assert!(!fs::read_to_string(path).unwrap().contains("roles"), "as before when there is none");
     }
 
     #[test]

@@ -23,11 +23,13 @@ use super::actor::Actor;
 use super::additions::Additions;
 use super::extract::{Question, Sent};
 use super::history::{History, Start};
-use super::problem::{Wrong, problem, refused};
+use super::order_refusal::OrderRefusal;
+use super::problem::{Wrong, refused};
 use super::rehearsal::{ExplainQuery, ExplainReport};
 use super::report::{
     EventReport, EventsQuery, EventsReport, FlowsQuery, FlowsReport, HostsReport, LinkOrder, LinkReport, Problem,
-    ReleaseOrder, ReleaseReport, ReloadReport, ReserveOrder, ReserveReport, StatusReport, WhyQuery,
+    RedialOrder, RedialReport, ReleaseOrder, ReleaseReport, ReloadReport, ReserveOrder, ReserveReport, RoleOrder,
+    RoleReport, StatusReport, WhyQuery,
 };
 use crate::engine::HostAccount;
 
@@ -52,7 +54,11 @@ pub(super) enum Request {
     /// Why have these flows their uplinks? The error says what is wrong with the question.
     Why(WhyQuery, oneshot::Sender<Result<FlowsReport, String>>),
     /// Take an uplink down, or put it back. The error says what is wrong with the order.
-    Link(LinkOrder, Actor, oneshot::Sender<Result<LinkReport, LinkRefusal>>),
+    Link(LinkOrder, Actor, oneshot::Sender<Result<LinkReport, OrderRefusal>>),
+    /// Have an uplink redialled. The error says what is wrong with the order.
+    Redial(RedialOrder, Actor, oneshot::Sender<Result<RedialReport, OrderRefusal>>),
+    /// Give an uplink another role. The error says what is wrong with the order.
+    Role(RoleOrder, Actor, oneshot::Sender<Result<RoleReport, OrderRefusal>>),
     /// Reserve a line for hosts. The error says what is wrong with the order.
     Reserve(ReserveOrder, Actor, oneshot::Sender<Result<ReserveReport, String>>),
     /// Release a reserved line. The error says what is wrong with the order.
@@ -67,24 +73,6 @@ pub(super) struct Api {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) history: History,
     pub(super) additions: Additions,
-}
-
-/// Why a line was not taken down or put back.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum LinkRefusal {
-    /// Something is wrong with the order.
-    #[error("{0}")]
-    Wrong(String),
-    /// It is not any more as whoever ordered has seen it.
-    #[error("{detail}")]
-    TooLate {
-        /// In words.
-        detail: String,
-        /// Who was faster.
-        by: Option<String>,
-        /// When, as RFC 3339 writes it.
-        at: Option<String>,
-    },
 }
 
 /// The API as it is served in one place.
@@ -140,6 +128,8 @@ paths! {
     "/v1/explain" get explain,
     "/v1/events" get events,
     "/v1/link" post link,
+    "/v1/redial" post redial,
+    "/v1/role" post role,
     "/v1/reserve" post reserve,
     "/v1/release" post release,
     "/v1/reload" post reload,
@@ -313,10 +303,53 @@ async fn link(
 ) -> Response {
     match ask(&requests, |answer| Request::Link(order, actor, answer)).await {
         Some(Ok(report)) => Json(report).into_response(),
-        Some(Err(LinkRefusal::Wrong(wrong))) => refused(StatusCode::BAD_REQUEST, &wrong),
-        Some(Err(LinkRefusal::TooLate { detail, by, at })) => {
-            problem(StatusCode::CONFLICT, Problem { detail, by, at, ..Problem::default() })
-        }
+        Some(Err(refusal)) => refusal.into_response(),
+        None => stopping(),
+    }
+}
+
+/// Has an uplink get its address anew: hangs up and dials, or gives its lease back and asks for one
+#[utoipa::path(
+    post,
+    path = "/v1/redial",
+    request_body = RedialOrder,
+    responses(
+        (status = 200, description = "What has become of it so far", body = RedialReport),
+        (status = 409, description = "Somebody was faster; `by` and `at` say who", body = Problem, content_type = "application/problem+json"),
+        Wrong
+    )
+)]
+async fn redial(
+    State(requests): State<mpsc::Sender<Request>>,
+    Extension(actor): Extension<Actor>,
+    Sent(order): Sent<RedialOrder>,
+) -> Response {
+    match ask(&requests, |answer| Request::Redial(order, actor, answer)).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        Some(Err(refusal)) => refusal.into_response(),
+        None => stopping(),
+    }
+}
+
+/// Gives an uplink another role by hand, or the one that the configuration gives it
+#[utoipa::path(
+    post,
+    path = "/v1/role",
+    request_body = RoleOrder,
+    responses(
+        (status = 200, description = "What has become of it", body = RoleReport),
+        (status = 409, description = "It has not the role that `expect` says any more; `by` and `at` say who was faster", body = Problem, content_type = "application/problem+json"),
+        Wrong
+    )
+)]
+async fn role(
+    State(requests): State<mpsc::Sender<Request>>,
+    Extension(actor): Extension<Actor>,
+    Sent(order): Sent<RoleOrder>,
+) -> Response {
+    match ask(&requests, |answer| Request::Role(order, actor, answer)).await {
+        Some(Ok(report)) => Json(report).into_response(),
+        Some(Err(refusal)) => refusal.into_response(),
         None => stopping(),
     }
 }

@@ -102,9 +102,11 @@ impl Drop for Control {
 mod tests {
     use super::*;
     use crate::daemon::history::Record;
+    use crate::daemon::order_refusal::OrderRefusal;
     use crate::daemon::rehearsal::ExplainReport;
     use crate::daemon::report::{
-        EventsReport, FlowsQuery, HostsReport, LinkReport, LinkState, Problem, ReserveReport, StatusReport, WhenDown,
+        EventsReport, FlowsQuery, HostsReport, LinkReport, LinkState, Problem, ReserveReport, RoleName, RoleReport,
+        RoleWanted, StatusReport, WhenDown,
     };
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
@@ -148,6 +150,16 @@ mod tests {
                     assert_eq!((order.hosts.len(), order.when_down), (1, WhenDown::Refuse));
                     drop(answer.send(Ok(ReserveReport { uplink: order.uplink, ..ReserveReport::default() })));
                 }
+                Request::Redial(order, _, answer) => {
+                    assert_eq!(order.expect, Some(3));
+                    let (by, at) = (Some("anna".to_owned()), Some("2026-11-26T14:31:16.000Z".to_owned()));
+                    let detail = format!("{} was redialled by anna", order.uplink);
+                    drop(answer.send(Err(OrderRefusal::TooLate { detail, by, at })));
+                }
+                Request::Role(order, _, answer) => {
+                    assert_eq!((order.role, order.expect), (RoleWanted::Configured, Some(RoleName::Standby)));
+                    drop(answer.send(Ok(RoleReport { uplink: order.uplink, ..RoleReport::default() })));
+                }
                 Request::Release(_, _, answer) => drop(answer.send(Err("the configuration reserves it".to_owned()))),
                 Request::Why(query, answer) => {
                     drop(answer.send(Err(format!("{} has no such flow", query.host))));
@@ -172,7 +184,7 @@ mod tests {
         let history = History::start(directory.path());
         let control = Control::open(&socket, history.clone()).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
-        let answered = tokio::spawn(answer(control, 9));
+        let answered = tokio::spawn(answer(control, 11));
 
         let (status, body) = exchange(&socket, "POST /v1/link", r#"{"uplink":"dsl1","state":"down"}"#).await;
         assert_eq!(status, "HTTP/1.1 200 OK", "{body}");
@@ -201,6 +213,15 @@ mod tests {
         assert!(String::from_utf8_lossy(&bytes[..length]).contains("dsl2"));
         let (status, body) = get(&socket, "/v1/link").await;
         assert!(status.contains("405") && body.contains("POST"), "{status}: {body}");
+
+        let (status, body) = exchange(&socket, "POST /v1/redial", r#"{"uplink":"dsl3","expect":3}"#).await;
+        assert_eq!(status, "HTTP/1.1 409 Conflict", "{body}");
+        assert_eq!(serde_json::from_str::<Problem>(&body).unwrap().by.as_deref(), Some("anna"));
+        let order = r#"{"uplink":"dsl3","role":"configured","expect":"standby"}"#;
+        let (status, body) = exchange(&socket, "POST /v1/role", order).await;
+        assert_eq!(status, "HTTP/1.1 200 OK", "{body}");
+        let (status, body) = exchange(&socket, "POST /v1/role", r#"{"uplink":"dsl3","role":"metered"}"#).await;
+        assert!(status.contains(" 4") && body.contains("standby"), "{status}: {body}");
 
         let order = r#"{"uplink":"dsl3","hosts":["laptop"],"for_seconds":7200,"when_down":"refuse"}"#;
         let (status, body) = exchange(&socket, "POST /v1/reserve", order).await;

@@ -1,8 +1,11 @@
 //! The lines as a pool, and the endings of flows that are under way.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::config::{self, Drain, Role, Tariff};
+use super::uplink::UplinkState;
+use crate::config::{Drain, Role, Tariff};
 use crate::flow::Timestamp;
 use crate::io::FailedOver;
 use crate::placement::{Ended, Member, Pool, Rank, UplinkId};
@@ -25,14 +28,14 @@ pub(super) struct Failover {
 
 impl Failover {
     /// For these lines, none of which works yet.
-    pub(super) fn new(now: Timestamp, uplinks: &[config::Uplink]) -> Self {
+    pub(super) fn new(now: Timestamp, uplinks: &[UplinkState]) -> Self {
         let (tell, endings) = unbounded_channel();
         Self { pool: Pool::new(now, uplinks.iter().map(member)), tell, endings }
     }
 
-    /// Takes in that the lines' settings are others, or lines are new.
-    pub(super) fn handle_settings<'u>(&mut self, now: Timestamp, uplinks: impl Iterator<Item = &'u config::Uplink>) {
-        self.pool.handle_members(now, uplinks.map(member));
+    /// Takes in that the lines' settings or roles are others, or lines are new.
+    pub(super) fn handle_settings(&mut self, now: Timestamp, uplinks: &[UplinkState]) {
+        self.pool.handle_members(now, uplinks.iter().map(member));
     }
 
     /// The next ending. Dropping the future loses none.
@@ -51,15 +54,21 @@ impl Failover {
     }
 }
 
-fn member(uplink: &config::Uplink) -> Member {
-    let rank = match (uplink.tariff, uplink.role) {
+/// A line as the pool knows it. One that people have made standby has the drain time of one that is always in use, none: what it
+/// has stays until it ends.
+fn member(uplink: &UplinkState) -> Member {
+    let rank = match (uplink.config.tariff, uplink.role()) {
         (Tariff::Metered, _) => Rank::Metered,
         (Tariff::Flat, Role::Standby) => Rank::Standby,
         (Tariff::Flat, Role::Balanced | Role::Isolated) => Rank::Regular,
     };
-    let drain = match uplink.drain {
+    Member { rank, drain: drain(uplink) }
+}
+
+/// How long a line keeps its flows when it waits; `None`: as long as they live.
+pub(super) fn drain(uplink: &UplinkState) -> Option<Duration> {
+    match uplink.config.drain {
         Drain::After(span) => Some(span),
         Drain::Never => None,
-    };
-    Member { rank, drain }
+    }
 }

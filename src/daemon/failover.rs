@@ -17,8 +17,9 @@ fn condition(uplink: &UplinkState) -> Condition {
     match uplink.line.availability() {
         Availability::Usable | Availability::Standby => Condition::Works,
         Availability::Testing => Condition::Held,
-        // Flows of a line that somebody has taken down go on, as long as it has a carrier and a gateway beneath.
-        Availability::Down if uplink.line.next_hop().is_some() => Condition::Held,
+        // Flows of a line that somebody has taken down go on, as long as it has a carrier and a gateway beneath; those of one that
+        // somebody has redialled wait for their address.
+        Availability::Down | Availability::Unresolved if uplink.line.holds_flows() => Condition::Held,
         Availability::Missing
         | Availability::NoCarrier
         | Availability::Unresolved
@@ -108,6 +109,7 @@ impl Router<'_> {
         let why = match why {
             Ended::Lost => "line lost",
             Ended::Drained => "drain time over",
+            Ended::Readdressed => "line has another address",
         };
         warn!(%uplink, why, reset, told, moved, rescued, "flows of an uplink ended");
         self.history.record(Record {

@@ -18,7 +18,9 @@ use super::actor::Actor;
 use super::api::{Api, Request, ask};
 use super::history::{Record, Start};
 use super::reload_plan;
-use super::report::{DayReport, EventReport, HostsReport, LinkOrder, LinkReport, ReloadReport, StatusReport};
+use super::report::{
+    DayReport, EventReport, HostsReport, LinkOrder, LinkReport, RedialOrder, RedialReport, ReloadReport, StatusReport,
+};
 use crate::config::Config;
 use crate::engine::HostAccount;
 
@@ -87,6 +89,12 @@ impl Handle {
     /// Orders a line up or down; `None`: the router is stopping.
     pub async fn order_link(&self, order: LinkOrder, actor: Actor) -> Option<Result<LinkReport, String>> {
         let answered = ask(&self.api.requests, |answer| Request::Link(order, actor, answer)).await?;
+        Some(answered.map_err(|refusal| refusal.to_string()))
+    }
+
+    /// Has a line redialled; `None`: the router is stopping.
+    pub async fn order_redial(&self, order: RedialOrder, actor: Actor) -> Option<Result<RedialReport, String>> {
+        let answered = ask(&self.api.requests, |answer| Request::Redial(order, actor, answer)).await?;
         Some(answered.map_err(|refusal| refusal.to_string()))
     }
 

@@ -17,7 +17,7 @@ const MINUTE: usize = 1;
 
 /// How a line is, as far as it could have the role.
 fn line_state(uplink: &UplinkState, reserved: UplinkSet, now: Timestamp) -> LineState {
-    let is_regular = uplink.config.role == Role::Balanced && uplink.config.tariff == Tariff::Flat;
+    let is_regular = uplink.role() == Role::Balanced && uplink.config.tariff == Tariff::Flat;
     let fitness = match uplink.availability() {
         _ if !is_regular || reserved.contains(uplink.id) => Fitness::Kept,
         Availability::Usable => Fitness::Fit,
@@ -36,9 +36,8 @@ fn line_state(uplink: &UplinkState, reserved: UplinkSet, now: Timestamp) -> Line
 impl Router<'_> {
     /// Sees to it that a line has the role, if one is to be picked. Says whether another one has it now.
     pub(super) fn assign_isolation(&mut self, now: Timestamp, policy: &Policy) -> bool {
-        let has_role = |uplink: &UplinkState| {
-            uplink.config.role == Role::Isolated && uplink.availability() == Availability::Usable
-        };
+        let has_role =
+            |uplink: &UplinkState| uplink.role() == Role::Isolated && uplink.availability() == Availability::Usable;
         let is_given =
             self.config.router.isolated == IsolatedLines::Roles || places::configured(&self.uplinks).any(has_role);
         let moved = if is_given {
@@ -71,14 +70,14 @@ impl Router<'_> {
 
     /// Lines for flows of class isolated: those that the configuration names, and the one that was picked.
     pub(super) fn isolated_lines(&self) -> UplinkSet {
-        let named = places::configured(&self.uplinks).filter(|uplink| uplink.config.role == Role::Isolated);
+        let named = places::configured(&self.uplinks).filter(|uplink| uplink.role() == Role::Isolated);
         named.map(|uplink| uplink.id).chain(self.isolation.chosen()).collect()
     }
 
     /// What a line is for.
     pub(super) fn role_of(&self, uplink: &UplinkState) -> String {
         let is_picked = self.isolation.chosen() == Some(uplink.id);
-        let picked = if is_picked { "isolated (auto)" } else { uplink.config.role.name() };
+        let picked = if is_picked { "isolated (auto)" } else { uplink.role().name() };
         picked.to_owned()
     }
 

@@ -3,9 +3,9 @@
 use tracing::info;
 
 use super::actor::Actor;
-use super::admin_file::TakenDown;
-use super::api::LinkRefusal;
-use super::history::{Kind, Record, rfc3339};
+use super::by_hand::{Ordered, too_late};
+use super::history::{Kind, Record};
+use super::order_refusal::OrderRefusal;
 use super::places;
 use super::report::{LinkOrder, LinkReport, LinkSeen, LinkState};
 use super::router::Router;
@@ -13,22 +13,21 @@ use super::status;
 use super::uplink::UplinkState;
 use crate::link::AdminStatus;
 use crate::placement::Availability;
-use crate::sys::clock;
 
 impl Router<'_> {
     /// Does what a person wants of an uplink. To ask for what is so already is no mistake.
     ///
     /// # Errors
     /// When there is no such uplink; says which there are. When it is not as whoever orders has seen it; says who was faster.
-    pub(super) fn order_link(&mut self, order: &LinkOrder, actor: &Actor) -> Result<LinkReport, LinkRefusal> {
+    pub(super) fn order_link(&mut self, order: &LinkOrder, actor: &Actor) -> Result<LinkReport, OrderRefusal> {
         let id = status::uplink_named(&order.uplink, &self.uplinks).map_err(|error| {
             self.record_order(order, actor, Some(error.clone()));
-            LinkRefusal::Wrong(error)
+            OrderRefusal::Wrong(error)
         })?;
         let uplink = &self.uplinks[id.index()];
         let current = uplink.line.admin_status();
         if order.expect.is_some_and(|seen| admin_status(seen) != current) {
-            let refusal = too_late(uplink);
+            let refusal = link_too_late(uplink);
             self.record_order(order, actor, Some(refusal.to_string()));
             return Err(refusal);
         }
@@ -45,16 +44,12 @@ impl Router<'_> {
         self.record_order(order, actor, unchanged);
         let uplink = &mut self.uplinks[id.index()];
         if changed {
-            uplink.ordered_by = Some(actor.to_string());
-            uplink.ordered_at = u64::try_from(clock::wall().as_millis()).ok();
-            uplink.taken_down_by = (wanted == AdminStatus::Down).then(|| actor.to_string());
+            uplink.by_hand.link = Some(Ordered::now(actor));
+            uplink.by_hand.taken_down_by = (wanted == AdminStatus::Down).then(|| actor.to_string());
             uplink.line.handle_admin(wanted);
             self.publish();
         }
-        let down: TakenDown = places::configured(&self.uplinks)
-            .filter_map(|uplink| uplink.taken_down_by.clone().map(|by| (uplink.config.name.to_string(), by)))
-            .collect();
-        let mut warnings: Vec<_> = self.admin_file.update(down).err().into_iter().collect();
+        let mut warnings: Vec<_> = self.remember_orders().err().into_iter().collect();
         let takes_flows =
             |availability| matches!(availability, Availability::Usable | Availability::Testing | Availability::Lame);
         if !places::configured(&self.uplinks).any(|uplink| takes_flows(uplink.availability())) {
@@ -89,18 +84,8 @@ const fn admin_status(seen: LinkSeen) -> AdminStatus {
 }
 
 /// Somebody else has been faster with this line.
-fn too_late(uplink: &UplinkState) -> LinkRefusal {
+fn link_too_late(uplink: &UplinkState) -> OrderRefusal {
     let is_down = uplink.line.admin_status() == AdminStatus::Down;
-    // Who took it down may have done so in an earlier run.
-    let by = uplink.ordered_by.clone().or_else(|| uplink.taken_down_by.clone());
-    let at = uplink.ordered_at.map(rfc3339);
-    let name = &uplink.config.name;
-    let what = if is_down { "taken down" } else { "put back" };
-    let detail = match (&by, &at) {
-        (Some(by), Some(at)) => format!("{name} was {what} by {by} at {at}"),
-        (Some(by), None) => format!("{name} was {what} by {by}"),
-        (None, _) if is_down => format!("{name} is down"),
-        (None, _) => format!("{name} is not down by hand"),
-    };
-    LinkRefusal::TooLate { detail: format!("{detail}; nothing was done"), by, at }
+    let (is, done) = if is_down { ("is down", "taken down") } else { ("is not down by hand", "put back") };
+    too_late(uplink.config.name.as_str(), is, done, uplink.by_hand.link.as_ref())
 }

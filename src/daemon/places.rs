@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::admin_file::AdminFile;
+use super::by_hand::ByHand;
 use super::history::History;
 use super::lease_file::LeaseFile;
 use super::place::Place;
@@ -38,10 +39,9 @@ pub(super) fn uplink_in(
 ) -> Result<UplinkState, DaemonError> {
     let Surroundings { state_dir, health, admin_file, history } = surroundings;
     let lease_file = LeaseFile::open(state_dir, &uplink.name);
-    let taken_down_by = admin_file.remembered(uplink.name.as_str()).map(str::to_owned);
+    let by_hand = ByHand::remembered(admin_file, uplink);
     let seeds = LineSeeds { client: engine::seed()?, probes: engine::seed()?, health: Arc::clone(health) };
-    let mut state =
-        UplinkState::new(place, uplink.clone(), flows_address, seeds, taken_down_by, lease_file, history.clone());
+    let mut state = UplinkState::new(place, uplink.clone(), flows_address, seeds, by_hand, lease_file, history.clone());
     if state.is_adopted() {
         state.ports = ports::left_by_kernel()?;
     }

@@ -102,9 +102,7 @@ impl Router<'_> {
         for (uplink, what) in plan.changed {
             report.changes.push(format!("{}: {what}", uplink.name));
             self.tell(Kind::UplinkSet, uplink.name.as_str(), by, Some(what), None);
-            if let Some(state) = self.uplinks.iter_mut().find(|state| is_named(state, uplink.name.as_str())) {
-                state.config = uplink;
-            }
+            report.changes.extend(self.set_uplink(uplink, by));
         }
         for uplink in plan.added {
             if self.take_in(&uplink, &mut report).await {
@@ -146,6 +144,7 @@ impl Router<'_> {
         }
         self.take_config(new);
         self.pass_on_settings();
+        report.warnings.extend(self.remember_orders().err());
         let looked = self.look_at_interfaces().await;
         self.survive(looked, "interface not taken over");
         self.refresh_soon();
@@ -161,9 +160,19 @@ impl Router<'_> {
         for uplink in &mut self.uplinks {
             uplink.line.handle_health_settings(now, Arc::clone(&self.health), capacity(&uplink.config));
         }
-        self.failover.handle_settings(now, self.uplinks.iter().map(|uplink| &uplink.config));
+        self.failover.handle_settings(now, &self.uplinks);
         self.take_in_reservations();
         let _published_below = self.turn();
+    }
+
+    /// Gives an uplink that goes on other settings; says so if that ends a role that people gave it.
+    fn set_uplink(&mut self, uplink: config::Uplink, by: &str) -> Option<String> {
+        let state = self.uplinks.iter_mut().find(|state| is_named(state, uplink.name.as_str()))?;
+        let (name, configured) = (uplink.name.clone(), uplink.role);
+        let given = state.handle_config(uplink)?;
+        let (role, giver) = (given.role.name(), given.by);
+        self.record_role(name.as_str(), role, configured.name(), None, by.to_owned());
+        Some(format!("{name}: role {role}, which {giver} had given it by hand, is over"))
     }
 
     /// Takes an uplink out of the router; gives how many flows end by that.

@@ -19,7 +19,7 @@ use tracing::{debug, error, info};
 use super::admin_file::AdminFile;
 use super::api::Request;
 use super::control::Control;
-use super::endings::Failover;
+use super::endings::{Ending, Failover};
 use super::event::{Event, Signals};
 use super::handle::{Companion, Companions, Handle};
 use super::history::History;
@@ -45,7 +45,7 @@ use crate::flow::Timestamp;
 use crate::host::{Host, HostEvent, HostEvents};
 use crate::io::{self, Shortcut, WorkerFailure, Workers};
 use crate::link::{dhcp, health};
-use crate::placement::{Availability, Isolation, LanId, Snapshot, UplinkId};
+use crate::placement::{Availability, Ended, Isolation, LanId, Snapshot, UplinkId};
 use crate::sys::bpf::Program;
 use crate::sys::{affinity, clock};
 use crate::wire::PacketBuffer;
@@ -180,6 +180,7 @@ impl<'h> Router<'h> {
         let lans = (1..).zip(&config.lan.interfaces).map(|(id, name)| LanState::new(LanId(id), name.clone()));
         let mut router = Router {
             path: path.to_owned(),
+            failover: Failover::new(now(), &uplinks),
             uplinks,
             lans: lans.collect(),
             tun: TunState::default(),
@@ -200,7 +201,6 @@ impl<'h> Router<'h> {
             admin_file,
             history,
             health,
-            failover: Failover::new(now(), &config.uplinks),
             isolation: Isolation::default(),
             addresses,
             snapshot,
@@ -218,6 +218,7 @@ impl<'h> Router<'h> {
             config,
             host,
         };
+        router.forget_roles();
         router.settle_all().await?;
         // Before the first packet: nobody's connection is to go where it may not.
         router.take_in_reservations();
@@ -384,6 +385,11 @@ impl<'h> Router<'h> {
             let uplink = &mut self.uplinks[id.index()];
             if let Some(before) = uplink.flows_address.replace(address) {
                 info!(uplink = %uplink.config.name, %before, %address, "uplink has another address; its flows are ended");
+                if uplink.line.is_redialled() {
+                    // Somebody has wanted it so: their hosts are told at once, where another line takes what they do next.
+                    let outcome = self.workers.fail_over(id).await;
+                    self.note_ending(Ending { uplink: id, why: Ended::Readdressed, outcome });
+                }
                 self.workers.forget_flows(id).await;
             }
             self.addresses.set(id, address);
@@ -451,6 +457,8 @@ impl<'h> Router<'h> {
             Request::Explain(query, answer) => drop(answer.send(self.explain(&query))),
             Request::Why(query, answer) => drop(answer.send(self.why(&query).await)),
             Request::Link(order, actor, answer) => drop(answer.send(self.order_link(&order, &actor))),
+            Request::Redial(order, actor, answer) => drop(answer.send(self.order_redial(&order, &actor))),
+            Request::Role(order, actor, answer) => drop(answer.send(self.order_role(&order, &actor))),
             Request::Reserve(order, actor, answer) => drop(answer.send(self.order_reserve(&order, &actor).await)),
             Request::Release(order, actor, answer) => drop(answer.send(self.order_release(&order, &actor))),
             Request::Reload(actor, answer) => drop(answer.send(self.reload(&actor.to_string()).await)),

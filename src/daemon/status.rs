@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::endings;
 use super::lan::LanState;
 use super::places;
 use super::queue_drops::QueueDrops;
@@ -145,12 +146,16 @@ pub(super) fn uplink(
             .map(|(_, gateway)| gateway.to_string()),
         gateway_mac: uplink.line.next_hop().and_then(NextHop::gateway).map(|mac| mac.to_string()),
         problem: uplink.problem(),
-        taken_down_by: uplink.taken_down_by.clone(),
+        taken_down_by: uplink.by_hand.taken_down_by.clone(),
+        redials: uplink.by_hand.redials,
         reserved: Vec::new(),
         lease: uplink.line.dhcp().and_then(|client| lease(client, now)),
         session: uplink.connected().map(session),
         health: uplink.line.health().map(|health| super::health::report(health, now)),
         role: String::new(),
+        role_configured: uplink.config.role.name().to_owned(),
+        role_set_by: uplink.by_hand.role.as_ref().map(|given| given.by.clone()),
+        drain_seconds: endings::drain(uplink).map(|span| span.as_secs()),
         isolated: None,
         weight: uplink.config.weight.get(),
         capacity: uplink.known().report(is_full(uplink.id, workers.load())),

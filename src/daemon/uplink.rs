@@ -6,6 +6,8 @@ use std::sync::Arc;
 use ipnet::Ipv4Net;
 use tracing::{debug, info, warn};
 
+use super::admin_file::RoleGiven;
+use super::by_hand::ByHand;
 use super::departure::Departure;
 use super::health::capacity;
 use super::history::{History, Kind, Record};
@@ -13,7 +15,7 @@ use super::learned::{Known, Learned};
 use super::lease_file::LeaseFile;
 use super::notable;
 use super::place::Place;
-use crate::config::{self, UplinkKind};
+use crate::config::{self, Role, UplinkKind};
 use crate::flow::Timestamp;
 use crate::host::{Interface, KernelLine};
 use crate::io::{Cutting, FrameSender, Framing, Share};
@@ -73,12 +75,8 @@ pub(super) struct UplinkState {
     pub(super) sender: Option<FrameSender>,
     /// The address that its flows have, and the only one that the packet path is given; `None`: it has no flows.
     pub(super) flows_address: Option<Ipv4Addr>,
-    /// Who has taken it down by hand; `None`: nobody.
-    pub(super) taken_down_by: Option<String>,
-    /// Who has last said by hand what it should be, in this run.
-    pub(super) ordered_by: Option<String>,
-    /// When, in milliseconds since 1970.
-    pub(super) ordered_at: Option<u64>,
+    /// What people have made of it.
+    pub(super) by_hand: ByHand,
     /// Whether it serves or waits, as far as it works.
     pub(super) duty: Duty,
     /// What was last told of that.
@@ -92,13 +90,13 @@ pub(super) struct UplinkState {
 
 impl UplinkState {
     /// An uplink whose interface nobody has seen yet. `flows_address` is what its flows of an earlier run
-    /// have, `taken_down_by` who took it down in an earlier run, `lease_file` for one of kind `dhcp`.
+    /// have, `by_hand` what people made of it in an earlier run, `lease_file` for one of kind `dhcp`.
     pub(super) fn new(
         id: UplinkId,
         config: config::Uplink,
         flows_address: Option<Ipv4Addr>,
         seeds: LineSeeds,
-        taken_down_by: Option<String>,
+        by_hand: ByHand,
         lease_file: LeaseFile,
         history: History,
     ) -> Self {
@@ -111,7 +109,10 @@ impl UplinkState {
             UplinkKind::Adopted { .. } => (Line::adopted(), None),
         };
         let line = line.watched(Health::new(seeds.health, capacity(&config), seeds.probes));
-        let line = match &taken_down_by {
+        if let Some(RoleGiven { role, by, .. }) = &by_hand.role {
+            warn!(uplink = %config.name, role = role.name(), %by, "uplink keeps the role that it was given by hand before the restart");
+        }
+        let line = match &by_hand.taken_down_by {
             None => line,
             Some(by) => {
                 warn!(uplink = %config.name, %by, "uplink stays down: it was taken down by hand before the restart");
@@ -133,9 +134,7 @@ impl UplinkState {
             ports: PortBounds::all(),
             sender: None,
             flows_address,
-            taken_down_by,
-            ordered_by: None,
-            ordered_at: None,
+            by_hand,
             duty: Duty::Serves,
             duty_told: Duty::Serves,
             learned: Learned::default(),
@@ -159,6 +158,19 @@ impl UplinkState {
         (self.place, self.flows_address) = (Place::Vacant, None);
         self.close();
         self.interface.take()
+    }
+
+    /// What it is for: as people have said, else as the configuration says. Nobody else in the daemon asks the configuration.
+    pub(super) fn role(&self) -> Role {
+        self.by_hand.role.as_ref().map_or(self.config.role, |given| given.role.into())
+    }
+
+    /// Takes in other settings of a line that goes on. Gives the role that people gave it, if that is over: the configuration has
+    /// another one than when it was given.
+    pub(super) fn handle_config(&mut self, config: config::Uplink) -> Option<RoleGiven> {
+        let is_over = config.role != self.config.role;
+        self.config = config;
+        self.by_hand.role.take_if(|_| is_over)
     }
 
     /// Whether new flows may be given to it, among the others.
@@ -279,14 +291,19 @@ impl UplinkState {
             (Availability::Usable, Duty::Waits) => Availability::Standby,
             (from, _) => from,
         };
-        let by_hand = matches!(cause, Cause::TakenDown | Cause::PutBack);
+        let ordered = match cause {
+            Cause::TakenDown | Cause::PutBack => self.by_hand.link.as_ref(),
+            Cause::Redialled => self.by_hand.redial.as_ref(),
+            _ => None,
+        };
+        let by = ordered.map(|ordered| ordered.by.clone());
         self.history.record(Record {
             kind: Kind::UplinkChanged,
             uplink: Some(self.config.name.to_string()),
             from: Some(from.name().to_owned()),
             to: Some(to.name().to_owned()),
             cause: Some(self.said(cause)),
-            by: self.ordered_by.clone().filter(|_| by_hand),
+            by,
             count: None,
         });
     }
@@ -370,6 +387,10 @@ impl UplinkState {
                 let Connection { session, concentrator, concentrator_name: name, address, gateway, mtu, .. } =
                     connection;
                 info!(%uplink, %interface, %address, %gateway, %session, %concentrator, name, mtu, "session is up");
+            }
+            // Whoever has ordered it is among the events.
+            pppoe::ClientEvent::Ended(why @ pppoe::Failure::ByHand) => {
+                info!(%uplink, %interface, %why, "session ended");
             }
             pppoe::ClientEvent::Ended(why) => {
                 self.record_failure(&why);

@@ -27,6 +27,8 @@ impl EventReport {
             "host-limited" => return without_controls(&self.limited()),
             "session-failed" => format!("{uplink}: no session"),
             "link-ordered" => format!("link {to} {uplink} ordered"),
+            "redial-ordered" => format!("redial of {uplink} ordered"),
+            "role-ordered" => format!("role {to} of {uplink} ordered"),
             "line-reserved" => format!("{uplink} reserved for {to}"),
             "line-released" => format!("{uplink} released from {to}"),
             "reservation-refused" => format!("reservation of {uplink} not changed"),

@@ -12,6 +12,8 @@
 //! A person can take a line down by hand. All of this goes on beneath, so that the flows that it has live on and it is of
 //! use at once when it is put back; but it is [`Availability::Down`], whatever becomes of it, and silent about that.
 //!
+//! A person can have a line redialled (`redial`): its session is ended or its lease given back, and all is asked for anew.
+//!
 //! With a [`Health`] (`watch`) it is tested before it is of use, and can be lame; without one it is of use as soon as its
 //! gateway has answered.
 //!
@@ -19,6 +21,7 @@
 
 mod addressing;
 mod event;
+mod redial;
 mod watch;
 
 use std::collections::VecDeque;
@@ -37,6 +40,7 @@ use crate::wire::MacAddress;
 
 pub use addressing::{Attachment, Ends};
 pub use event::{Cause, LineEvent};
+pub use redial::{CannotRedial, Redial};
 
 /// What a line must know of its interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub struct Line {
     addressing: Addressing,
     admin: AdminStatus,
     state: State,
+    /// Until when its flows wait for it, while it is redialled by hand; `None`: it is not.
+    redialled_until: Option<Timestamp>,
     health: Option<Box<Health>>,
     events: VecDeque<LineEvent>,
 }
@@ -102,7 +108,14 @@ impl Line {
     }
 
     fn with(addressing: Addressing) -> Self {
-        Self { addressing, admin: AdminStatus::Up, state: State::Missing, health: None, events: VecDeque::new() }
+        Self {
+            addressing,
+            admin: AdminStatus::Up,
+            state: State::Missing,
+            redialled_until: None,
+            health: None,
+            events: VecDeque::new(),
+        }
     }
 
     /// The line as it starts when it was down by hand before: no event tells of what is no change.
@@ -144,8 +157,12 @@ impl Line {
     /// Whether new flows may be given to the line.
     #[must_use]
     pub fn availability(&self) -> Availability {
+        if self.admin == AdminStatus::Down { Availability::Down } else { self.beneath() }
+    }
+
+    /// The same, whatever people want of the line.
+    fn beneath(&self) -> Availability {
         match &self.state {
-            _ if self.admin == AdminStatus::Down => Availability::Down,
             State::Missing => Availability::Missing,
             State::NoCarrier => Availability::NoCarrier,
             State::Running { .. } if self.next_hop().is_none() => Availability::Unresolved,
@@ -192,6 +209,7 @@ impl Line {
         };
         if running.is_none() {
             self.addressing.stop();
+            self.redialled_until = None;
         }
         self.watch(now);
         self.report_change(from, cause);
@@ -278,6 +296,7 @@ impl Line {
         if let Some(health) = &mut self.health {
             health.handle_timeout(now);
         }
+        self.end_redial(now);
         self.take_events(now, from);
     }
 
@@ -306,7 +325,8 @@ impl Line {
         let State::Running { neighbor, .. } = &self.state else { return None };
         let client = self.addressing.poll_timeout();
         let health = self.health().and_then(Health::poll_timeout);
-        neighbor.as_ref().map(Neighbor::poll_timeout).into_iter().chain(client).chain(health).min()
+        let own = [client, health, self.redialled_until];
+        neighbor.as_ref().map(Neighbor::poll_timeout).into_iter().chain(own.into_iter().flatten()).min()
     }
 
     /// The next thing that has happened.
@@ -315,7 +335,14 @@ impl Line {
     }
 
     fn take_events(&mut self, now: Timestamp, from: Availability) {
-        let State::Running { mac, neighbor } = &mut self.state else { return };
+        if let Some(cause) = self.hear_parts(now) {
+            self.report_change(from, cause);
+        }
+    }
+
+    /// Takes in what has happened to neighbour, client and health, and gives the cause if that may have changed the line.
+    fn hear_parts(&mut self, now: Timestamp) -> Option<Cause> {
+        let State::Running { mac, neighbor } = &mut self.state else { return None };
         let mut cause = None;
         while let Some(event) = neighbor.as_mut().and_then(Neighbor::poll_event) {
             match event {
@@ -352,10 +379,7 @@ impl Line {
                 self.events.push_back(LineEvent::Pppoe(event));
             }
         }
-        let cause = self.watch(now).or(cause);
-        if let Some(cause) = cause {
-            self.report_change(from, cause);
-        }
+        self.watch(now).or(cause)
     }
 
     fn report_change(&mut self, from: Availability, cause: Cause) {

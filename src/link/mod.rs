@@ -10,5 +10,5 @@ pub mod neighbor;
 pub mod pppoe;
 
 pub use arp::ArpFrame;
-pub use line::{AdminStatus, Attachment, Cause, Ends, InterfaceStatus, Line, LineEvent};
+pub use line::{AdminStatus, Attachment, CannotRedial, Cause, Ends, InterfaceStatus, Line, LineEvent, Redial};
 pub use neighbor::{Neighbor, NeighborEvent};

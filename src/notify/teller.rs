@@ -253,6 +253,8 @@ fn ready_at(differences: &[Difference], terms: &Terms) -> Option<u64> {
 fn topic_of(event: &str) -> Option<Topic> {
     match event {
         "link-ordered"
+        | "redial-ordered"
+        | "role-ordered"
         | "reload-ordered"
         | "line-reserved"
         | "line-released"

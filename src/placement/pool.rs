@@ -81,6 +81,8 @@ pub enum Ended {
     Lost,
     /// Their line waits, and its drain time is over.
     Drained,
+    /// Their line has another address than they have.
+    Readdressed,
 }
 
 /// Where flows can go.

@@ -40,7 +40,9 @@ fn to_change(path: &str) -> Need {
     match path {
         "/v1/claim" | "/v1/session" => Need::Nothing,
         "/v1/sessions" | "/v1/password" => Need::Role(Role::Viewer),
-        "/v1/link" | "/v1/reserve" | "/v1/release" | "/v1/notify/test" => Need::Role(Role::Operator),
+        "/v1/link" | "/v1/redial" | "/v1/role" | "/v1/reserve" | "/v1/release" | "/v1/notify/test" => {
+            Need::Role(Role::Operator)
+        }
         _ => Need::Role(Role::Admin),
     }
 }
@@ -69,6 +71,8 @@ mod tests {
             (Method::GET, "/v1/tokens", admin),
             (Method::GET, "/v1/config", admin),
             (Method::POST, "/v1/link", operator),
+            (Method::POST, "/v1/redial", operator),
+            (Method::POST, "/v1/role", operator),
             (Method::POST, "/v1/release", operator),
             (Method::POST, "/v1/reload", admin),
             (Method::POST, "/v1/users", admin),

@@ -71,6 +71,10 @@ pub enum Kind {
     SessionFailed,
     /// Somebody wants a line up or down.
     LinkOrdered,
+    /// Somebody wants a line redialled.
+    RedialOrdered,
+    /// A line has another role by hand, or somebody wants it to have one.
+    RoleOrdered,
     /// Somebody has reserved a line for hosts.
     LineReserved,
     /// Somebody has released a reserved line.
@@ -142,6 +146,8 @@ impl Kind {
             Self::HostLimited => "host-limited",
             Self::SessionFailed => "session-failed",
             Self::LinkOrdered => "link-ordered",
+            Self::RedialOrdered => "redial-ordered",
+            Self::RoleOrdered => "role-ordered",
             Self::LineReserved => "line-reserved",
             Self::LineReleased => "line-released",
             Self::ReservationRefused => "reservation-refused",

@@ -18,7 +18,7 @@ pub struct EventReport {
     /// When, as RFC 3339 writes it, in UTC.
     pub time: String,
     /// `router-started`, `router-stopped`, `uplink-changed`, `no-uplink` (none works any more), `uplink-back` (the first one
-    /// that works again), `flows-ended` (of a line that was lost or drained), `link-ordered`, `reload-ordered`, `line-reserved` and `line-released`
+    /// that works again), `flows-ended` (of a line that was lost, drained or readdressed), `link-ordered`, `redial-ordered`, `role-ordered`, `reload-ordered`, `line-reserved` and `line-released`
     /// (by order), `reservation-begun` (the configuration's hours), `reservation-ended` (by itself), `reservation-refused`, `log-begun`
     /// (the file before was broken), `events-lost` (could not be kept); of a line: `gateway-moved`, `address-conflict`,
     /// `host-limited` (a host, `by`, has as much as one host may have: so many connections were refused),

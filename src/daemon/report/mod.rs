@@ -16,8 +16,8 @@ pub use events::{EventReport, EventsQuery, EventsReport};
 pub use flows::{CandidateReport, FlowReport, FlowTraffic, FlowsQuery, FlowsReport, WhyQuery};
 pub use hosts::{DayReport, HostLineReport, HostReport, HostsReport, LimitsReport, UsageReport};
 pub use orders::{
-    LinkOrder, LinkReport, LinkSeen, LinkState, ReleaseOrder, ReleaseReport, ReloadReport, ReserveOrder, ReserveReport,
-    WhenDown,
+    LinkOrder, LinkReport, LinkSeen, LinkState, RedialOrder, RedialReport, ReleaseOrder, ReleaseReport, ReloadReport,
+    ReserveOrder, ReserveReport, RoleName, RoleOrder, RoleReport, RoleWanted, WhenDown,
 };
 pub use uplink::{
     CapacityReport, ClassReport, HealthReport, LeaseReport, RateReport, ReservedReport, SessionReport, SpanReport,

@@ -71,6 +71,120 @@ pub struct LinkReport {
     pub warnings: Vec<String>,
 }
 
+/// `POST /v1/redial`: a line is to get its address anew. A PPPoE session is ended and dialled, a lease is given back and asked for;
+/// where the address is the configuration's or the kernel's, its gateway is asked for, and the line is tested.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RedialOrder {
+    /// Its name.
+    pub uplink: String,
+    /// How often it was redialled as far as whoever orders has seen, as in [`super::UplinkReport::redials`]. If somebody was faster,
+    /// nothing is done: he is told who (409).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<u32>,
+}
+
+impl RedialOrder {
+    /// That `uplink` be redialled, whatever others have done.
+    #[must_use]
+    pub fn new(uplink: String) -> Self {
+        Self { uplink, expect: None }
+    }
+}
+
+/// What has become of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RedialReport {
+    /// Its name.
+    pub uplink: String,
+    /// Its state now, as in [`super::UplinkReport::state`].
+    pub state: String,
+    /// What is done, in words.
+    pub what: String,
+    /// Flows that it has.
+    pub flows: u64,
+    /// What the person should know beside.
+    pub warnings: Vec<String>,
+}
+
+/// `POST /v1/role`: what a line is to be for, until it is said otherwise, also over a restart. It holds for new flows; those that
+/// the line has stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleOrder {
+    /// Its name.
+    pub uplink: String,
+    /// What it should be for.
+    pub role: RoleWanted,
+    /// The role that it has as far as whoever orders has seen. If it has another one by now, nothing is done: he is told who was
+    /// faster (409).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<RoleName>,
+}
+
+impl RoleOrder {
+    /// That `uplink` have this role, whatever it has now.
+    #[must_use]
+    pub fn new(uplink: String, role: RoleWanted) -> Self {
+        Self { uplink, role, expect: None }
+    }
+}
+
+/// What a line can be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RoleName {
+    /// Its share of all new flows.
+    Balanced,
+    /// Flows of class isolated.
+    Isolated,
+    /// Flows while no other line works.
+    Standby,
+}
+
+impl RoleName {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::Isolated => "isolated",
+            Self::Standby => "standby",
+        }
+    }
+}
+
+/// What people can want a line to be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum RoleWanted {
+    /// Its share of all new connections
+    Balanced,
+    /// What is urgent
+    Isolated,
+    /// New connections while no other line works
+    Standby,
+    /// What the configuration says
+    Configured,
+}
+
+/// What has become of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RoleReport {
+    /// Its name.
+    pub uplink: String,
+    /// Its role now: `balanced`, `isolated` or `standby`.
+    pub role: String,
+    /// Who has given it a role by hand; nobody: it has the configuration's.
+    pub set_by: Option<String>,
+    /// Whether it was otherwise before.
+    pub changed: bool,
+    /// Flows that it has, and that stay.
+    pub flows: u64,
+    /// What the person should know beside.
+    pub warnings: Vec<String>,
+}
+
 /// What hosts do while the line that is reserved for them does not work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]

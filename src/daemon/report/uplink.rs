@@ -32,6 +32,9 @@ pub struct UplinkReport {
     /// Who has taken it down by hand, if it is down.
     #[serde(default)]
     pub taken_down_by: Option<String>,
+    /// How often people have had it redialled, in this run.
+    #[serde(default)]
+    pub redials: u32,
     /// The hosts that it is reserved for now; nobody: it is for all.
     #[serde(default)]
     pub reserved: Vec<ReservedReport>,
@@ -46,6 +49,15 @@ pub struct UplinkReport {
     /// What it is for: `balanced`, `isolated`, `standby`, or `isolated (auto)`: the router has picked it.
     #[serde(default)]
     pub role: String,
+    /// The role that the configuration gives it.
+    #[serde(default)]
+    pub role_configured: String,
+    /// Who has given it another role by hand, if it has one.
+    #[serde(default)]
+    pub role_set_by: Option<String>,
+    /// How long its flows may stay when it waits as a standby line; nothing: until they end.
+    #[serde(default)]
+    pub drain_seconds: Option<u64>,
     /// Its flows of class isolated, once it has had any.
     #[serde(default)]
     pub isolated: Option<ClassReport>,

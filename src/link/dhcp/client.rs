@@ -140,16 +140,24 @@ impl Client {
 
     /// Gives the lease back, if there is one, and stops. The address is remembered as a wish.
     pub fn release(&mut self) {
-        let held = match &self.state {
-            State::Probing { taken, .. } => Some(taken.clone()),
-            _ => self.taken().cloned(),
-        };
+        let held = self.held();
         self.stop();
         if let Some(taken) = held {
-            self.send_release(&taken);
-            let address = taken.lease.address();
-            self.remembered = Some(Remembered { mac: self.mac, address, standing: Standing::Released });
+            self.give_back(&taken);
         }
+    }
+
+    /// Gives the lease back, if there is one, and asks for one at once, whatever was waited for. The address is a wish then.
+    pub fn redial(&mut self, now: Timestamp) {
+        if matches!(self.state, State::Stopped) {
+            return;
+        }
+        if let Some(taken) = self.held() {
+            self.end_lease(LeaseEnd::GivenBack);
+            self.give_back(&taken);
+        }
+        self.failures = 0;
+        self.select(now);
     }
 
     /// Takes in the networks of the LANs, which a lease must not overlap.
@@ -159,11 +167,7 @@ impl Client {
         }
         lans.clone_into(&mut self.lans);
         self.refused = None;
-        let held = match &self.state {
-            State::Probing { taken, .. } => Some(taken.clone()),
-            _ => self.taken().cloned(),
-        };
-        match held {
+        match self.held() {
             Some(taken) => {
                 if let Some(lan) = lease::overlap(taken.lease.network, lans) {
                     self.send_release(&taken);
@@ -280,6 +284,20 @@ impl Client {
             State::Bound { taken } | State::Renewing { taken, .. } | State::Rebinding { taken, .. } => Some(taken),
             _ => None,
         }
+    }
+
+    /// What a server counts as ours, in use or not yet.
+    fn held(&self) -> Option<Taken> {
+        match &self.state {
+            State::Probing { taken, .. } => Some(taken.clone()),
+            _ => self.taken().cloned(),
+        }
+    }
+
+    fn give_back(&mut self, taken: &Taken) {
+        self.send_release(taken);
+        let address = taken.lease.address();
+        self.remembered = Some(Remembered { mac: self.mac, address, standing: Standing::Released });
     }
 
     fn ask(&self) -> Option<Ask> {

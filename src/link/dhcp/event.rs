@@ -39,6 +39,8 @@ pub enum LeaseEnd {
     Replaced(Ipv4Addr),
     /// It cannot be used any more.
     Unusable(Unusable),
+    /// Somebody has the line redialled.
+    GivenBack,
 }
 
 impl fmt::Display for LeaseEnd {
@@ -48,6 +50,7 @@ impl fmt::Display for LeaseEnd {
             Self::TakenBack => f.write_str("the server has taken it back"),
             Self::Replaced(address) => write!(f, "the server gives {address} instead"),
             Self::Unusable(why) => why.fmt(f),
+            Self::GivenBack => f.write_str("given back by hand"),
         }
     }
 }

@@ -133,6 +133,14 @@ impl Health {
         self.session = vicinity.map(|vicinity| self.begin_session(now, vicinity));
     }
 
+    /// Tests the line anew, as if it had just got its address.
+    pub fn restart(&mut self, now: Timestamp) {
+        self.verdict.restart(now);
+        self.repeated.end();
+        let vicinity = self.session.take().map(|session| session.vicinity);
+        self.session = vicinity.map(|vicinity| self.begin_session(now, vicinity));
+    }
+
     fn begin_session(&mut self, now: Timestamp, vicinity: Vicinity) -> Session {
         if self.proven_from.replace(vicinity.address) != Some(vicinity.address) {
             self.proven.clear();

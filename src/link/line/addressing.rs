@@ -88,6 +88,15 @@ impl Addressing {
         }
     }
 
+    /// Has the provider give an address anew, if it is a provider who gives it.
+    pub(super) fn redial(&mut self, now: Timestamp) {
+        match self {
+            Self::Static(_) | Self::Adopted(..) => {}
+            Self::Dhcp(client) => client.redial(now),
+            Self::Pppoe(client) => client.redial_by_hand(now),
+        }
+    }
+
     /// Takes in the networks of the LANs, which an address that the provider gives must not overlap.
     pub(super) fn handle_lan_networks(&mut self, now: Timestamp, lans: &[Ipv4Net]) {
         match self {

@@ -41,6 +41,8 @@ pub enum Cause {
     TakenDown,
     /// Whoever took it down has put it back.
     PutBack,
+    /// Somebody has it redialled.
+    Redialled,
     /// What its health has become.
     Health(HealthCause),
 }
@@ -64,6 +66,7 @@ impl fmt::Display for Cause {
             Self::SessionEnded => "session ended",
             Self::TakenDown => "taken down by hand",
             Self::PutBack => "put back by hand",
+            Self::Redialled => "redialled by hand",
         })
     }
 }

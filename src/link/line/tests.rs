@@ -1,5 +1,7 @@
 //! One line, by scenario.
 
+mod redial;
+
 use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetAddress};
 
 use super::*;

@@ -161,6 +161,21 @@ impl Client {
         }
     }
 
+    /// Ends the session, if there is one, and dials at once, whatever was waited for: somebody wants it so.
+    pub fn redial_by_hand(&mut self, now: Timestamp) {
+        if matches!(self.state, State::Stopped) {
+            return;
+        }
+        let was_connected = self.connection().is_some();
+        let frames = self.end_session();
+        self.frames.extend(frames);
+        (self.failures, self.refusals, self.problem) = (0, 0, None);
+        if was_connected {
+            self.report(ClientEvent::Ended(Failure::ByHand));
+        }
+        self.discover(now);
+    }
+
     /// Takes in the interface's MTU, which is looked at when a session begins.
     pub fn handle_interface_mtu(&mut self, mtu: u16) {
         self.interface_mtu = mtu;

@@ -70,6 +70,8 @@ pub enum Failure {
     Renegotiated,
     /// The session stands, and nothing that is sent through it is answered.
     CarriesNothing,
+    /// Somebody has the line redialled.
+    ByHand,
 }
 
 /// Stages on the way to a connection.
@@ -138,6 +140,7 @@ impl fmt::Display for Failure {
             Self::EchoSilence => f.write_str("the peer answers no more echoes"),
             Self::Renegotiated => f.write_str("the peer has begun anew"),
             Self::CarriesNothing => f.write_str("nothing is answered by way of the session"),
+            Self::ByHand => f.write_str("redialled by hand"),
         }
     }
 }

@@ -370,6 +370,34 @@ fn released_session_is_ended_at_both_layers() {
 }
 
 #[test]
+fn redialled_session_is_ended_at_both_layers_and_dialled_at_once() {
+    let mut line = Line::started(Concentrator::new(Auth::Pap));
+    line.peer = Some(Concentrator { session: 8, ..Concentrator::new(Auth::Pap) });
+    let before = line.sent.len();
+    line.client.redial_by_hand(line.now);
+    assert_eq!(line.client.connection(), None);
+    line.settle();
+    assert_eq!(line.said()[before..before + 3], ["7 LCP terminate 2", "PADT 7", "PADI service= to all"]);
+    assert_eq!(line.failures(), [&Failure::ByHand]);
+    assert_eq!(line.client.connection().map(|connection| connection.session.number()), Some(8));
+}
+
+#[test]
+fn redial_by_hand_does_not_wait_as_long_as_a_refused_password() {
+    let mut line = Line::started(Concentrator { password: b"another", ..Concentrator::new(Auth::Pap) });
+    line.run(5_000);
+    assert_eq!(line.times_of("PADI").len(), 1);
+    line.peer = Some(Concentrator::new(Auth::Pap));
+    line.client.redial_by_hand(line.now);
+    line.settle();
+    assert_eq!(line.times_of("PADI"), [0, 5_000]);
+    assert!(line.client.connection().is_some() && line.client.problem().is_none());
+    line.client.stop();
+    line.client.redial_by_hand(line.now);
+    assert_eq!((line.client.poll_transmit(), line.client.poll_timeout()), (None, None), "without a carrier");
+}
+
+#[test]
 fn address_in_the_lan_is_refused_until_the_lan_moves() {
     let lan = "10.99.0.0/24".parse().unwrap();
     let mut line = Line::with(account(), Some(Concentrator::new(Auth::Pap)));

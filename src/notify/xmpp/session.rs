@@ -14,7 +14,7 @@ use super::login::{Connection, LoginError, Session, log_in};
 use super::reader::Elements;
 use super::talk::{self, Wish};
 use crate::config::Xmpp;
-use crate::daemon::report::{LinkOrder, LinkState};
+use crate::daemon::report::{LinkOrder, LinkState, RedialOrder};
 use crate::daemon::{Actor, Handle};
 use crate::notify::outbox::SendError;
 
@@ -378,7 +378,7 @@ impl Talk<'_> {
         }
         let reply = match wish {
             Wish::Status => self.fulfil(from, Wish::Status).await,
-            Wish::Link(..) if is_for_us => talk::NOT_IN_A_ROOM.to_owned(),
+            Wish::Link(..) | Wish::Redial(_) if is_for_us => talk::NOT_IN_A_ROOM.to_owned(),
             Wish::Unclear if is_for_us => talk::HELP.to_owned(),
             _ => return Ok(()),
         };
@@ -390,18 +390,29 @@ impl Talk<'_> {
         let stopping = || "the router is stopping".to_owned();
         match wish {
             Wish::Status => self.life.router.status().await.map_or_else(stopping, |status| talk::told(&status)),
-            Wish::Link(..) if !self.life.settings.operators.iter().any(|operator| operator == from) => {
+            Wish::Link(..) | Wish::Redial(_)
+                if !self.life.settings.operators.iter().any(|operator| operator == from) =>
+            {
                 talk::NOT_FOR_YOU.to_owned()
             }
             Wish::Link(state, uplink) => self.order(from, state, uplink).await.unwrap_or_else(stopping),
+            Wish::Redial(uplink) => self.redial(from, uplink).await.unwrap_or_else(stopping),
             Wish::Unclear => talk::HELP.to_owned(),
         }
     }
 
     async fn order(&self, from: &str, state: LinkState, uplink: String) -> Option<String> {
-        let actor = Actor::Correspondent { name: from.into(), channel: Arc::clone(&self.life.channel) };
-        let outcome = self.life.router.order_link(LinkOrder::new(uplink, state), actor).await?;
+        let outcome = self.life.router.order_link(LinkOrder::new(uplink, state), self.actor(from)).await?;
         Some(talk::done(state, outcome))
+    }
+
+    async fn redial(&self, from: &str, uplink: String) -> Option<String> {
+        let outcome = self.life.router.order_redial(RedialOrder::new(uplink), self.actor(from)).await?;
+        Some(talk::redialled(outcome))
+    }
+
+    fn actor(&self, from: &str) -> Actor {
+        Actor::Correspondent { name: from.into(), channel: Arc::clone(&self.life.channel) }
     }
 
     /// Whether it is one of those whom we tell.

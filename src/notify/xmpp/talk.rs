@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::daemon::report::{LinkReport, LinkState, StatusReport, UplinkReport};
+use crate::daemon::report::{LinkReport, LinkState, RedialReport, StatusReport, UplinkReport};
 
 /// What somebody wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,12 +11,14 @@ pub(super) enum Wish {
     Status,
     /// A line up or down.
     Link(LinkState, String),
+    /// A line redialled.
+    Redial(String),
     /// Something else.
     Unclear,
 }
 
 /// What it says to whom it does not understand.
-pub(super) const HELP: &str = "I understand: status, up LINE, down LINE (as in \"up dsl3\")";
+pub(super) const HELP: &str = "I understand: status, up LINE, down LINE, redial LINE (as in \"up dsl3\")";
 /// What it says to whom may not order.
 pub(super) const NOT_FOR_YOU: &str = "that is not for you to order; operators in the router's configuration may";
 /// What it says in a room.
@@ -33,6 +35,7 @@ pub(super) fn wish(text: &str, nick: &str) -> Wish {
         ["status" | "status?"] => Wish::Status,
         ["up", name] => Wish::Link(LinkState::Up, line(name)),
         ["down", name] => Wish::Link(LinkState::Down, line(name)),
+        ["redial", name] => Wish::Redial(line(name)),
         _ => Wish::Unclear,
     }
 }
@@ -82,6 +85,16 @@ pub(super) fn done(state: LinkState, outcome: Result<LinkReport, String>) -> Str
     }
 }
 
+/// What has become of an order to redial.
+pub(super) fn redialled(outcome: Result<RedialReport, String>) -> String {
+    match outcome {
+        Err(wrong) => wrong,
+        Ok(RedialReport { uplink, what, warnings, .. }) => {
+            std::iter::once(format!("{uplink}: {what}")).chain(warnings).collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
 fn rate(bits_per_second: u64) -> String {
     match bits_per_second {
         0..1_000_000 => format!("{} kbit/s", bits_per_second / 1_000),
@@ -101,7 +114,9 @@ mod tests {
             ("potato: status", Wish::Status),
             ("Up dsl3", Wish::Link(LinkState::Up, "dsl3".to_owned())),
             ("potato, down dsl3", Wish::Link(LinkState::Down, "dsl3".to_owned())),
+            ("redial dsl3", Wish::Redial("dsl3".to_owned())),
             ("up", Wish::Unclear),
+            ("redial", Wish::Unclear),
             ("up dsl3 dsl4", Wish::Unclear),
             ("", Wish::Unclear),
         ] {

@@ -6,8 +6,8 @@ import { eventList } from "/events.js";
 import { plotsOf } from "/history.js";
 import { dress, inStep, potato, stateOf, tagOf } from "/lines.js";
 import { live, on } from "/live.js";
-import { redial, release, reserve, toggle } from "/orders.js";
-import { amount, clock, count, milliseconds, percent, rate, span, TRENDS } from "/words.js";
+import { changeRole, redial, release, reserve, toggle } from "/orders.js";
+import { amount, clock, count, milliseconds, percent, person, rate, span, TRENDS } from "/words.js";
 
 /** Flows and the plot are asked for again after this. In milliseconds. */
 const AGAIN = 5000;
@@ -32,6 +32,8 @@ function leaseOf(line) {
   return `by DHCP from ${line.lease.server}${line.lease.expires_in_seconds ? `, for ${span(line.lease.expires_in_seconds)} more` : ""}`;
 }
 
+const roleOf = (line) => (line.role_set_by ? `${line.role}, by ${person(line.role_set_by)} (as configured: ${line.role_configured})` : line.role || "balanced");
+
 function facts(line) {
   const { health } = line;
   const dropped = Object.entries(line.drops).map(([reason, number]) => `${number} ${reason.replaceAll("_", " ")}`).join(", ");
@@ -40,7 +42,7 @@ function facts(line) {
     ["Gateway", line.gateway ? `${line.gateway}${line.gateway_mac ? ` (${line.gateway_mac})` : ""}` : "–"],
     ["Interface", `${line.interface || "–"} (${line.kind})`],
     ["Lease", leaseOf(line)],
-    ["Role", line.role || "balanced"],
+    ["Role", roleOf(line)],
     ["Loss", lossOf(health)],
     ["Round trip", roundTripOf(health)],
     ["Now", `${rate(line.in.bits_per_second)} in, ${rate(line.out.bits_per_second)} out`],
@@ -99,9 +101,11 @@ function buttons(name) {
   const made = {
     toggle: el("button", { type: "button", class: "primary", on: { click: () => toggle(name) } }),
     redial: el("button", { type: "button", on: { click: () => redial(name) } }, icon("spin"), "Redial"),
+    role: el("button", { type: "button", on: { click: () => changeRole(name) } }, icon("gear"), "Role"),
     reserve: el("button", { type: "button", on: { click: () => reserve(name) } }, icon("lock"), "Reserve"),
     release: el("button", { type: "button", on: { click: () => release(name) } }, icon("unlock"), "Release"),
   };
+  for (const [order, button] of Object.entries(made)) button.dataset.order = order;
   return { made, place: el("div", { class: "buttons" }, Object.values(made)) };
 }
 

@@ -5,7 +5,7 @@ import { ask } from "/api.js";
 import { question, say } from "/dialog.js";
 import { live, on } from "/live.js";
 import { isAtLeast, session } from "/session.js";
-import { clock, count, person } from "/words.js";
+import { clock, count, deed, person, span } from "/words.js";
 
 const lineOf = (name) => live.status?.uplinks.find((line) => line.name === name);
 
@@ -23,13 +23,16 @@ export function mayOrder() {
 /** Tells in an open question what somebody else does to the same line meanwhile. */
 const watchLine = (name) => (place) =>
   on("event", (event) => {
-    if (event.uplink !== name || event.event !== "link-ordered" || event.cause) return;
-    place.textContent = `${person(event.by)} has just taken ${name} ${event.to} (${clock(event.time)}).`;
+    const done = event.uplink === name && !event.cause && deed(event);
+    if (!done) return;
+    place.textContent = `${done} (${clock(event.time)}).`;
     place.hidden = false;
   });
 
+const othersThatWork = (line) => live.status.uplinks.filter((one) => one.name !== line.name && ["up", "standby", "testing"].includes(one.state));
+
 function lossOfTheLast(line) {
-  const others = live.status.uplinks.filter((one) => one.name !== line.name && ["up", "standby", "testing"].includes(one.state));
+  const others = othersThatWork(line);
   return others.length === 0 && el("p", { class: "warn" }, el("strong", {}, "No other line is up: "), "new connections will have no way out.");
 }
 
@@ -66,22 +69,94 @@ export async function toggle(name) {
   if (done) report(name, done);
 }
 
-/** Takes a line down and up again. */
+const its = (line) => `Its ${count(line.flows, "connection")}`;
+
+/** What a redial is, by what the line is. */
+const REDIALS = {
+  pppoe: "Its PPPoE session is ended and dialled anew.",
+  dhcp: "Its address is given back to the provider (DHCP) and asked for anew.",
+  static: "Its address stays. Its gateway is asked for anew, and the line is tested.",
+  adopted: "Its address is the kernel's and stays. Its gateway is asked for anew, and the line is tested.",
+};
+
+/** What becomes of a redialled line's connections. */
+function redialled(line) {
+  if (line.flows === 0) return [el("p", {}, "There are no connections on it now.")];
+  const isOne = line.flows === 1;
+  if (!["pppoe", "dhcp"].includes(line.kind)) return [el("p", {}, `${its(line)} ${isOne ? "goes" : "go"} on.`)];
+  const waits = isOne ? "waits for up to 15 seconds for its address" : "wait for up to 15 seconds for their address";
+  return [el("p", {}, `${its(line)} ${waits}.`), el("p", {}, el("strong", {}, `${count(line.flows, "connection")} will be reset if it gets another address.`))];
+}
+
+function redialConsequences(line) {
+  const down = line.state === "down" && el("p", {}, "It stays down by hand.");
+  return [el("p", {}, `${REDIALS[line.kind] ?? ""} Until it works, new connections take other lines.`), redialled(line), down, lossOfTheLast(line)];
+}
+
+/** Has a line get its address anew. */
 export async function redial(name) {
   const line = lineOf(name);
   if (!line || !mayOrder()) return;
-  const isDown = line.state === "down";
   const done = await question({
     title: `Redial ${name}?`,
-    body: [el("p", {}, `It is taken down and put back up at once. New connections take other lines until it has been tested.`), el("p", {}, `Its ${count(line.flows, "connection")} go on as long as its address stays.`), lossOfTheLast(line)],
+    body: redialConsequences(line).flat(),
     confirm: "Redial",
     watch: watchLine(name),
-    act: async () => {
-      if (!isDown) await order(name, "down", "up");
-      return order(name, "up", "down");
-    },
+    act: () => ask("/v1/redial", { body: { uplink: name, expect: line.redials } }),
   });
-  if (done) report(name, done);
+  if (!done) return;
+  say(`${name}: ${done.what}.`);
+  done.warnings.forEach((warning) => say(warning, "warn"));
+}
+
+/** The role that a line has by configuration or by hand; one that the router gives it is none of these. */
+const roleOf = (line) => (line.role === "isolated (auto)" ? "balanced" : line.role || "balanced");
+
+const ROLES = [["balanced", "Balanced"], ["isolated", "Isolated"], ["standby", "Standby"]];
+
+/** Which new connections a line in this role gets. */
+function newConnections(line, role) {
+  if (role === "balanced") return "It gets its share of all new connections.";
+  if (othersThatWork(line).length === 0) return "No other line works now: it goes on carrying everything until one does.";
+  if (role === "isolated") return "It gets new connections that are urgent, as the rules have them; all others go elsewhere.";
+  return "New connections of everybody go elsewhere, as long as a better line works.";
+}
+
+/** What becomes of the connections that it has. */
+function oldConnections(line, role) {
+  if (line.flows === 0) return "There are no connections on it now.";
+  if (role === "standby" && line.drain_seconds) return `${its(line)} may stay for ${span(line.drain_seconds)} while a better line works, as its drain time says.`;
+  return `${its(line)} ${line.flows === 1 ? "stays until it ends" : "stay until they end"}.`;
+}
+
+function roleConsequences(line, role) {
+  if (role === roleOf(line)) return [el("p", {}, `${line.name} is ${role} now.`), el("p", {}, line.role_set_by ? `${person(line.role_set_by)} made it so.` : "So the configuration has it.")];
+  const isConfigured = role === line.role_configured;
+  const until = isConfigured ? "So the configuration has it." : `It stays so until somebody changes it, also over a restart. The configuration has it ${line.role_configured}.`;
+  return [el("p", {}, newConnections(line, role)), el("p", {}, oldConnections(line, role)), el("p", {}, until)];
+}
+
+/** Gives a line another role, after a question that says what each would mean. */
+export async function changeRole(name) {
+  const line = lineOf(name);
+  if (!line || !mayOrder()) return;
+  const named = ROLES.map(([role, text]) => [role, role === line.role_configured ? `${text} (as configured)` : text]);
+  const chosen = choice(named, roleOf(line), { name: "role" });
+  const meaning = el("div", { class: "stack", "aria-live": "polite" });
+  const tell = () => meaning.replaceChildren(...roleConsequences(line, chosen.value));
+  chosen.addEventListener("change", tell);
+  tell();
+  const order = () => ({ uplink: name, role: chosen.value === line.role_configured ? "configured" : chosen.value, expect: roleOf(line) });
+  const done = await question({
+    title: `The role of ${name}`,
+    body: [field("What it is for", chosen), meaning],
+    confirm: "Change its role",
+    watch: watchLine(name),
+    act: () => ask("/v1/role", { body: order() }),
+  });
+  if (!done) return;
+  say(`${name} is ${done.role}${done.set_by ? "" : ", as configured"}.`);
+  done.warnings.forEach((warning) => say(warning, "warn"));
 }
 
 async function knownHosts() {

@@ -66,6 +66,8 @@ const KINDS = {
   "line-released": ["unlock", "good", (event) => `released${event.to ? `: ${event.to}` : ""}`],
   "reservation-begun": ["lock", "isolated", () => "reservation begun"],
   "reservation-ended": ["unlock", "good", () => "reservation over"],
+  "redial-ordered": ["spin", "isolated", (event) => `redial${because(event)}`],
+  "role-ordered": ["gear", "isolated", (event) => `role ${event.to}${because(event)}`],
   "reload-ordered": ["spin", "isolated", (event) => `configuration read again${because(event)}`],
   "gateway-moved": ["spin", "warn", (event) => `gateway moved${event.to ? ` to ${event.to}` : ""}`],
   "address-conflict": ["lame", "bad", (event) => `address conflict${because(event)}`],
@@ -98,6 +100,15 @@ export function told(event) {
 export function sentence(event) {
   const { who, what, line } = told(event);
   return `${who} [${what}]${line ? ` ${line}` : ""}`;
+}
+
+/** What somebody has just done to a line, in words. */
+export function deed(event) {
+  const who = person(event.by);
+  if (event.event === "link-ordered") return `${who} has just taken ${event.uplink} ${event.to}`;
+  if (event.event === "redial-ordered") return `${who} has just redialled ${event.uplink}`;
+  if (event.event === "role-ordered") return `${who} has just made ${event.uplink} ${event.to}`;
+  return null;
 }
 
 /** Whether an event says only what the order before it has said. */

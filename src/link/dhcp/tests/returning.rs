@@ -93,3 +93,34 @@ fn arp_that_concerns_another_address_or_is_our_own_declines_nothing() {
 }
 
 // RFC 2131 section 4.4.6.
+
+#[test]
+fn redialled_lease_is_given_back_at_once_and_its_address_wished_for() {
+    let mut line = Line::bound();
+    line.client.redial(line.now);
+    line.collect();
+    assert_eq!(line.sent(), [release(), discover(Some(ADDRESS))]);
+    assert_eq!((line.events(), line.address()), (vec![ended(LeaseEnd::GivenBack)], None));
+    assert_eq!(line.client.remembered(), held(Standing::Released));
+    line.hears(&offer(SECOND));
+    line.hears(&ack(SECOND));
+    line.pass(1);
+    assert_eq!(line.address(), Some(SECOND));
+}
+
+#[test]
+fn redialled_client_asks_at_once_whatever_it_waited_for() {
+    let mut line = Line::new();
+    line.hears(&offer(ADDRESS));
+    line.hears(&ack(ADDRESS));
+    line.hears_arp(&arp(OTHER, ArpOperation::Reply, ADDRESS, NOBODY));
+    line.sent();
+    line.events();
+    line.client.redial(line.now);
+    line.collect();
+    assert_eq!((line.sent(), line.events()), (vec![discover(None)], vec![]), "what was declined is not asked for");
+    line.client.stop();
+    line.client.redial(line.now);
+    line.collect();
+    assert_eq!((line.sent(), line.client.poll_timeout()), (vec![], None), "without a carrier there is nobody");
+}
