@@ -3,13 +3,23 @@
 import { readFile } from "node:fs/promises";
 import { chromium } from "playwright-core";
 
-const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 const axe = await readFile(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 
 /** Everything is there within this. In milliseconds. */
 export const SOON = 15_000;
 
-export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+export const launch = () =>
+  chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
 
 /** Fails the run, and says why. */
 export function must(isSo, what) {
@@ -20,7 +30,10 @@ export function must(isSo, what) {
 async function fromDisk(context, folder) {
   await context.route(/\.(js|css)$/, async (route) => {
     const name = new URL(route.request().url()).pathname;
-    await route.fulfill({ path: `${folder}${name}`, contentType: name.endsWith("js") ? "text/javascript" : "text/css" });
+    await route.fulfill({
+      path: `${folder}${name}`,
+      contentType: name.endsWith("js") ? "text/javascript" : "text/css",
+    });
   });
 }
 
@@ -34,7 +47,8 @@ export async function person(browser, url, more = {}) {
   page.on("pageerror", (error) => page.errors.push(error.stack));
   page.on("console", (message) => {
     // That something was refused is shown by the page, and logged by the browser.
-    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) page.errors.push(message.text());
+    if (message.type() === "error" && !message.text().startsWith("Failed to load resource"))
+      page.errors.push(message.text());
   });
   await page.goto(url);
   return page;
@@ -50,12 +64,20 @@ export async function visit(page, hash) {
 export async function violations(page, rules) {
   await page.evaluate(axe);
   const options = rules ? { runOnly: rules } : {};
-  const found = await page.evaluate(async (how) => (await globalThis.axe.run(document, how)).violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join("; ")}`), options);
+  const found = await page.evaluate(
+    async (how) =>
+      (await globalThis.axe.run(document, how)).violations.map(
+        ({ id, help, nodes }) =>
+          `${id}: ${help}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join("; ")}`,
+      ),
+    options,
+  );
   return found;
 }
 
 /** Whether something moves that should not, or is cut off at the side. */
-export const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+export const overflow = (page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
 /** Tab until `selector` has the focus: as somebody without a mouse gets there. */
 export async function tabTo(page, selector) {

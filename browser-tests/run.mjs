@@ -63,7 +63,12 @@ async function paintsWithLittle(browser) {
 }
 
 async function marchesInStep(page) {
-  const times = await page.evaluate(() => document.getAnimations().filter((one) => one.animationName === "march").map((one) => one.startTime));
+  const times = await page.evaluate(() =>
+    document
+      .getAnimations()
+      .filter((one) => one.animationName === "march")
+      .map((one) => one.startTime),
+  );
   must(times.length === 3 && new Set(times).size === 1, `three march in step: ${times}`);
   await page.emulateMedia({ reducedMotion: "reduce" });
   must((await page.evaluate(() => document.getAnimations().length)) === 0, "nothing moves for those who want it calm");
@@ -77,7 +82,10 @@ async function togglesByMouse(page) {
   await isAccessible(page, "dialog");
   await picture(page, "dialog");
   await page.keyboard.press("Escape");
-  must((await dialog.count()) === 0 && (await page.locator(card("dsl3")).getAttribute("data-look")) === "marching", "Escape does nothing to the line");
+  must(
+    (await dialog.count()) === 0 && (await page.locator(card("dsl3")).getAttribute("data-look")) === "marching",
+    "Escape does nothing to the line",
+  );
   await page.click(stage("dsl3"));
   await dialog.locator(".primary").click();
   await looks(page, "dsl3", "lying");
@@ -94,7 +102,10 @@ async function putsUpByKeyboardAlone(page) {
   await page.keyboard.press("Enter");
   await looks(page, "dsl3", "marching");
   await feed(page, "anna [up] dsl3");
-  must(await page.evaluate((wanted) => document.activeElement.matches(wanted), stage("dsl3")), "the focus is where it was");
+  must(
+    await page.evaluate((wanted) => document.activeElement.matches(wanted), stage("dsl3")),
+    "the focus is where it was",
+  );
 }
 
 async function addsUser(page) {
@@ -146,11 +157,13 @@ async function changesAreSeenSoon(page) {
     for (const state of ["down", "up", "down", "up", "down", "up"]) {
       const place = document.querySelector('li.line:has(h2 a[href="#/lines/dsl3"])');
       const before = place.dataset.look;
-      const seen = new Promise((resolve) => new MutationObserver((_, self) => {
-        if (place.dataset.look === before) return;
-        self.disconnect();
-        resolve(Date.now());
-      }).observe(place, { attributes: true }));
+      const seen = new Promise((resolve) =>
+        new MutationObserver((_, self) => {
+          if (place.dataset.look === before) return;
+          self.disconnect();
+          resolve(Date.now());
+        }).observe(place, { attributes: true }),
+      );
       const happened = new Promise((resolve) => {
         const stop = on("event", (event) => {
           if (event.event !== "uplink-changed" || event.uplink !== "dsl3") return;
@@ -199,7 +212,10 @@ async function changesRole(page) {
   await visit(page, "#/lines/dsl1");
   await page.click(order("role"));
   await page.selectOption("dialog select[name=role]", "standby");
-  must((await dialogs(page).innerText()).includes("New connections of everybody go elsewhere"), "it says first what will happen");
+  must(
+    (await dialogs(page).innerText()).includes("New connections of everybody go elsewhere"),
+    "it says first what will happen",
+  );
   await isAccessible(page, "role");
   await picture(page, "role");
   await page.click("dialog .primary");
@@ -217,7 +233,10 @@ async function changesRole(page) {
   await page.keyboard.press("Enter");
   await page.locator('.line-head[data-role="balanced"]').waitFor();
   await feed(page, "anna [role balanced] dsl1");
-  must(await page.evaluate((wanted) => document.activeElement.matches(wanted), order("role")), "the focus is where it was");
+  must(
+    await page.evaluate((wanted) => document.activeElement.matches(wanted), order("role")),
+    "the focus is where it was",
+  );
 }
 
 async function redials(page) {
@@ -257,7 +276,11 @@ async function twoAtOneRole(anna, bert) {
 async function listsTenThousand(page) {
   await lab("flows 10000");
   await visit(page, "#/flows");
-  await page.waitForFunction(() => Number(document.querySelector("[role=table]")?.getAttribute("aria-rowcount")) >= 10_000, null, { timeout: SOON });
+  await page.waitForFunction(
+    () => Number(document.querySelector("[role=table]")?.getAttribute("aria-rowcount")) >= 10_000,
+    null,
+    { timeout: SOON },
+  );
   must((await page.locator(".flow").count()) < 80, "only what is seen is drawn");
   const frames = await page.evaluate(async () => {
     const list = document.querySelector(".list");
@@ -271,7 +294,9 @@ async function listsTenThousand(page) {
     }
     return times.sort((one, other) => one - other);
   });
-  told(`scrolling through 10,000 flows: a frame takes ${frames[20].toFixed(0)} ms, the longest ${frames.at(-1).toFixed(0)} ms`);
+  told(
+    `scrolling through 10,000 flows: a frame takes ${frames[20].toFixed(0)} ms, the longest ${frames.at(-1).toFixed(0)} ms`,
+  );
   must(frames[20] < 60, `it scrolls smoothly: ${frames}`);
   await picture(page, "flows");
   await isAccessible(page, "flows");
@@ -301,7 +326,16 @@ async function survivesRestart(page) {
   must(await page.locator("#me", { hasText: "anna" }).isVisible(), "still signed in");
 }
 
-const VIEWS = [["lines", "#/"], ["hosts", "#/hosts"], ["history", "#/history"], ["events", "#/events"], ["settings", "#/settings/configuration"], ["users", "#/settings/users"], ["me", "#/settings/me"], ["flows", "#/flows"]];
+const VIEWS = [
+  ["lines", "#/"],
+  ["hosts", "#/hosts"],
+  ["history", "#/history"],
+  ["events", "#/events"],
+  ["settings", "#/settings/configuration"],
+  ["users", "#/settings/users"],
+  ["me", "#/settings/me"],
+  ["flows", "#/flows"],
+];
 
 async function everyViewIsAccessible(page) {
   for (const [name, hash] of VIEWS) {

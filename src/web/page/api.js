@@ -27,7 +27,11 @@ async function refusal(response) {
     // Plain text then, or none.
   }
   const again = retryAfter > 0 && !said.includes(String(retryAfter)) ? ` Try again in ${retryAfter} s.` : "";
-  return new Refusal(response.status, (said.trim() || `the router refuses this (${response.status})`) + again, retryAfter);
+  return new Refusal(
+    response.status,
+    (said.trim() || `the router refuses this (${response.status})`) + again,
+    retryAfter,
+  );
 }
 
 /** Asks, or with `body` or `method` orders; gives the answer, or throws a `Refusal`. */

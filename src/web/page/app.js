@@ -69,12 +69,17 @@ async function show() {
 
 const unknown = {
   title: "No such page",
-  show: (main) => void main.append(el("p", {}, "There is nothing at this address. ", el("a", { href: "#/" }, "All lines"))),
+  show: (main) =>
+    void main.append(el("p", {}, "There is nothing at this address. ", el("a", { href: "#/" }, "All lines"))),
 };
 
 const unreachable = {
   title: "No contact",
-  show: (main) => void main.append(el("p", {}, "The router does not answer. This page comes as soon as it does."), el("button", { type: "button", on: { click: show } }, "Try again")),
+  show: (main) =>
+    void main.append(
+      el("p", {}, "The router does not answer. This page comes as soon as it does."),
+      el("button", { type: "button", on: { click: show } }, "Try again"),
+    ),
 };
 
 function drawTitle() {
@@ -91,7 +96,12 @@ function drawPeople() {
   byId("people").hidden = others.length === 0;
   const me = byId("me");
   me.hidden = !session.isKnown;
-  me.replaceChildren(icon("potato"), session.user ? el("span", {}, session.user.name, el("small", {}, session.user.role)) : el("span", {}, session.claimed ? "Sign in" : "Claim"));
+  me.replaceChildren(
+    icon("potato"),
+    session.user
+      ? el("span", {}, session.user.name, el("small", {}, session.user.role))
+      : el("span", {}, session.claimed ? "Sign in" : "Claim"),
+  );
 }
 
 const CONTACT = { live: "live", waiting: "connecting", lost: "no contact, trying again", closed: "signed out" };
@@ -126,4 +136,3 @@ async function start() {
   }
 }
 start();
-

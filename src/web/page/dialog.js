@@ -13,7 +13,14 @@ export function question({ title, body = [], confirm, tone = "", act, watch }) {
     const problem = el("p", { class: "problem-box", role: "alert", hidden: true });
     const go = el("button", { type: "submit", class: `primary ${tone}` }, confirm);
     const leave = el("button", { type: "button", on: { click: () => dialog.close() } }, "Cancel");
-    const form = el("form", {}, el("h2", { id: "dialog-title" }, title), body, problem, el("div", { class: "buttons" }, leave, go));
+    const form = el(
+      "form",
+      {},
+      el("h2", { id: "dialog-title" }, title),
+      body,
+      problem,
+      el("div", { class: "buttons" }, leave, go),
+    );
     const dialog = el("dialog", { "aria-labelledby": "dialog-title" }, form);
     const stop = watch?.(problem) ?? (() => {});
     form.addEventListener("submit", async (submit) => {

@@ -17,10 +17,12 @@ function fill(made, attributes, children) {
 export const el = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
 
 /** The same for drawings. */
-export const svg = (name, attributes = {}, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
+export const svg = (name, attributes = {}, ...children) =>
+  fill(document.createElementNS(SVG, name), attributes, children);
 
 /** A drawing of the page's own set. */
-export const icon = (name) => svg("svg", { class: "icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, svg("use", { href: `#i-${name}` }));
+export const icon = (name) =>
+  svg("svg", { class: "icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, svg("use", { href: `#i-${name}` }));
 
 export const byId = (id) => document.getElementById(id);
 
@@ -61,16 +63,48 @@ export function field(label, input, note) {
   const id = input.id || `f${Math.random().toString(36).slice(2)}`;
   input.id = id;
   if (note) input.setAttribute("aria-describedby", `${id}-note`);
-  return el("div", { class: "field" }, el("label", { for: id }, label), input, note && el("small", { id: `${id}-note` }, note));
+  return el(
+    "div",
+    { class: "field" },
+    el("label", { for: id }, label),
+    input,
+    note && el("small", { id: `${id}-note` }, note),
+  );
 }
 
 /** A choice of words; `choices` are `[value, text]`. */
 export const choice = (choices, value, attributes = {}) =>
-  el("select", attributes, choices.map(([key, text]) => el("option", { value: key, selected: key === value }, text)));
+  el(
+    "select",
+    attributes,
+    choices.map(([key, text]) => el("option", { value: key, selected: key === value }, text)),
+  );
 
 /** A table in a frame that scrolls sideways by itself on a narrow screen. */
 export function table(caption, heads, rows, attributes = {}) {
-  const head = el("thead", {}, el("tr", {}, heads.map((name) => el("th", { scope: "col" }, name))));
-  const body = el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, at) => (at === 0 ? el("th", { scope: "row" }, cell) : el("td", {}, cell))))));
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption, ...attributes }, el("table", {}, el("caption", { class: "unseen" }, caption), head, body));
+  const head = el(
+    "thead",
+    {},
+    el(
+      "tr",
+      {},
+      heads.map((name) => el("th", { scope: "col" }, name)),
+    ),
+  );
+  const body = el(
+    "tbody",
+    {},
+    rows.map((row) =>
+      el(
+        "tr",
+        {},
+        row.map((cell, at) => (at === 0 ? el("th", { scope: "row" }, cell) : el("td", {}, cell))),
+      ),
+    ),
+  );
+  return el(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption, ...attributes },
+    el("table", {}, el("caption", { class: "unseen" }, caption), head, body),
+  );
 }

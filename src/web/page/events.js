@@ -15,7 +15,21 @@ const DRAWN = 1500;
 
 function row(event) {
   const { tone, icon: name, who, what, line } = told(event);
-  return el("li", { "data-id": event.id }, el("time", { datetime: event.time, title: event.time }, clock(event.time)), el("span", { class: `kill ${tone}` }, el("strong", {}, who), " ", el("span", { class: "sign" }, icon(name), el("span", {}, `[${what}]`)), " ", line && el("strong", {}, line)), event.by && el("small", {}, event.by));
+  return el(
+    "li",
+    { "data-id": event.id },
+    el("time", { datetime: event.time, title: event.time }, clock(event.time)),
+    el(
+      "span",
+      { class: `kill ${tone}` },
+      el("strong", {}, who),
+      " ",
+      el("span", { class: "sign" }, icon(name), el("span", {}, `[${what}]`)),
+      " ",
+      line && el("strong", {}, line),
+    ),
+    event.by && el("small", {}, event.by),
+  );
 }
 
 /** A list of events, the newest first; `draw` brings it up to date. */
@@ -24,7 +38,11 @@ export function eventList(wanted) {
   const draw = () => {
     const events = wanted().toReversed();
     const have = new Map([...place.children].map((one) => [Number(one.dataset.id), one]));
-    place.replaceChildren(...(events.length === 0 ? [el("li", { class: "quiet" }, "Nothing.")] : events.map((event) => have.get(event.id) ?? row(event))));
+    place.replaceChildren(
+      ...(events.length === 0
+        ? [el("li", { class: "quiet" }, "Nothing.")]
+        : events.map((event) => have.get(event.id) ?? row(event))),
+    );
   };
   draw();
   return { place, draw };
@@ -52,7 +70,11 @@ export function show(main, { query }) {
   const wanted = { kind: "", line: query.get("line") ?? "", words: "" };
   let older = [];
   const all = () => [...older, ...live.events.filter((event) => older.length === 0 || event.id > older.at(-1).id)];
-  const list = eventList(() => all().filter((event) => fits(event, wanted)).slice(-DRAWN));
+  const list = eventList(() =>
+    all()
+      .filter((event) => fits(event, wanted))
+      .slice(-DRAWN),
+  );
   const kind = choice(KINDS, wanted.kind);
   const names = live.status?.uplinks.map((line) => line.name) ?? [];
   const line = choice([["", "all lines"], ...names.map((name) => [name, name])], wanted.line);
@@ -77,7 +99,10 @@ export function show(main, { query }) {
       more.disabled = !first || first.id >= oldest || oldest - PAGE <= 1;
     }),
   );
-  main.append(el("div", { class: "row tools" }, field("Show", kind), field("Line", line), field("With the words", words)), el("section", { class: "box" }, list.place, el("div", { class: "buttons" }, more, seen)));
+  main.append(
+    el("div", { class: "row tools" }, field("Show", kind), field("Line", line), field("With the words", words)),
+    el("section", { class: "box" }, list.place, el("div", { class: "buttons" }, more, seen)),
+  );
   const stops = [on("event", list.draw), on("past", list.draw)];
   return () => stops.forEach((stop) => stop());
 }

@@ -16,7 +16,12 @@ function entry(event, isNews) {
   const drawn = el("span", { class: "sign" }, icon(name), el("span", {}, `[${what}]`));
   const end = line && el("strong", { class: "on" }, line);
   const time = el("time", { datetime: event.time }, clock(event.time));
-  return el("li", { class: `${tone}${isNews ? " fresh" : ""}` }, el("span", { class: "kill" }, el("strong", {}, who), " ", drawn, " ", end), time);
+  return el(
+    "li",
+    { class: `${tone}${isNews ? " fresh" : ""}` },
+    el("span", { class: "kill" }, el("strong", {}, who), " ", drawn, " ", end),
+    time,
+  );
 }
 
 function take(event, isNews) {
@@ -27,10 +32,13 @@ function take(event, isNews) {
   const made = entry(event, isNews);
   list.prepend(made);
   while (list.children.length > MOST) list.lastElementChild.remove();
-  setTimeout(() => {
-    made.remove();
-    count();
-  }, isNews ? STAYS : left);
+  setTimeout(
+    () => {
+      made.remove();
+      count();
+    },
+    isNews ? STAYS : left,
+  );
   count();
   if (!isNews) return;
   setTimeout(() => made.classList.remove("fresh"), FRESH);

@@ -50,7 +50,11 @@ class VirtualList {
     this.open = open;
     this.pool = [];
     this.filler = el("div", { class: "filler", role: "presentation" });
-    this.frame = el("div", { class: "list", role: "rowgroup", tabindex: "0", "aria-label": "Connections; arrow keys move, Enter says why" }, this.filler);
+    this.frame = el(
+      "div",
+      { class: "list", role: "rowgroup", tabindex: "0", "aria-label": "Connections; arrow keys move, Enter says why" },
+      this.filler,
+    );
     this.frame.addEventListener("scroll", () => this.later(), { passive: true });
     this.frame.addEventListener("keydown", (key) => this.move(key));
     this.frame.addEventListener("click", (click) => {
@@ -102,7 +106,9 @@ class VirtualList {
     row.dataset.at = String(at);
     setAttribute(row, "aria-rowindex", at + 2);
     row.classList.toggle("active", at === this.active);
-    COLUMNS.forEach(([, , value, format], column) => setText(row.children[column], format ? format(value(flow)) : value(flow)));
+    COLUMNS.forEach(([, , value, format], column) =>
+      setText(row.children[column], format ? format(value(flow)) : value(flow)),
+    );
   }
 
   choose(at, isOpened) {
@@ -110,14 +116,22 @@ class VirtualList {
     const height = ROW();
     const top = this.active * height;
     if (top < this.frame.scrollTop) this.frame.scrollTop = top;
-    else if (top + height > this.frame.scrollTop + this.frame.clientHeight) this.frame.scrollTop = top + height - this.frame.clientHeight;
+    else if (top + height > this.frame.scrollTop + this.frame.clientHeight)
+      this.frame.scrollTop = top + height - this.frame.clientHeight;
     this.draw();
     if (isOpened && this.rows[this.active]) this.open(this.rows[this.active]);
   }
 
   move(key) {
     const page = Math.max(1, Math.floor(this.frame.clientHeight / ROW()) - 1);
-    const steps = { ArrowDown: this.active + 1, ArrowUp: this.active - 1, PageDown: this.active + page, PageUp: this.active - page, Home: 0, End: this.rows.length - 1 };
+    const steps = {
+      ArrowDown: this.active + 1,
+      ArrowUp: this.active - 1,
+      PageDown: this.active + page,
+      PageUp: this.active - page,
+      Home: 0,
+      End: this.rows.length - 1,
+    };
     if (key.key in steps) this.choose(steps[key.key], false);
     else if (key.key === "Enter" && this.active >= 0) this.choose(this.active, true);
     else return;
@@ -128,15 +142,31 @@ class VirtualList {
 const pair = (name, value) => value && el("div", {}, el("dt", {}, name), el("dd", {}, value));
 
 function compared(candidates) {
-  const rows = candidates.map((one) => [one.uplink, `${one.expected_ms.toFixed(1)} ms`, rate(one.share_bits_per_second) + (one.bounded_by_loss ? " (bounded by loss)" : ""), String(one.transfers), String(one.flows), `${one.round_trip_ms} ms`]);
-  return [el("h3", {}, "Lines that were compared, as things were then"), table("Lines that were compared", ["Line", "Done in", "Its share", "Transfers", "Flows", "Round trip"], rows)];
+  const rows = candidates.map((one) => [
+    one.uplink,
+    `${one.expected_ms.toFixed(1)} ms`,
+    rate(one.share_bits_per_second) + (one.bounded_by_loss ? " (bounded by loss)" : ""),
+    String(one.transfers),
+    String(one.flows),
+    `${one.round_trip_ms} ms`,
+  ]);
+  return [
+    el("h3", {}, "Lines that were compared, as things were then"),
+    table("Lines that were compared", ["Line", "Done in", "Its share", "Transfers", "Flows", "Round trip"], rows),
+  ];
 }
 
 /** Why a flow has its line, in a dialog. */
 async function why(flow) {
   const body = el("div", { class: "stack" }, el("p", { class: "quiet" }, "Asking …"));
   const close = el("button", { type: "button", on: { click: () => dialog.close() } }, "Close");
-  const dialog = el("dialog", { class: "wide", "aria-labelledby": "why-title" }, el("h2", { id: "why-title" }, `${flow.host} to ${flow.remote}`), body, el("div", { class: "buttons" }, close));
+  const dialog = el(
+    "dialog",
+    { class: "wide", "aria-labelledby": "why-title" },
+    el("h2", { id: "why-title" }, `${flow.host} to ${flow.remote}`),
+    body,
+    el("div", { class: "buttons" }, close),
+  );
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
@@ -145,7 +175,19 @@ async function why(flow) {
     const query = new URLSearchParams({ host: flow.host, remote: flow.remote, protocol: flow.protocol });
     const [found] = (await ask(`/v1/why?${query}`)).flows;
     if (!found) return body.replaceChildren(el("p", {}, "This connection has ended."));
-    const facts = el("dl", { class: "facts" }, pair("Line", found.uplink), pair("Why", REASONS[found.reason] ?? found.reason), pair("Rule", found.rule ?? "none"), pair("Class", `${found.class}${found.bulky ? ", bulky" : ""}`), pair("Seen outside as", found.external), pair("Opened by", found.direction === "inbound" ? "the far end" : "the host"), pair("State", found.state), pair("Carried", `${amount(found.in.bytes)} in, ${amount(found.out.bytes)} out`), pair("Ends", `in ${span(found.expires_in_seconds)}, if nothing more comes`));
+    const facts = el(
+      "dl",
+      { class: "facts" },
+      pair("Line", found.uplink),
+      pair("Why", REASONS[found.reason] ?? found.reason),
+      pair("Rule", found.rule ?? "none"),
+      pair("Class", `${found.class}${found.bulky ? ", bulky" : ""}`),
+      pair("Seen outside as", found.external),
+      pair("Opened by", found.direction === "inbound" ? "the far end" : "the host"),
+      pair("State", found.state),
+      pair("Carried", `${amount(found.in.bytes)} in, ${amount(found.out.bytes)} out`),
+      pair("Ends", `in ${span(found.expires_in_seconds)}, if nothing more comes`),
+    );
     return body.replaceChildren(facts, ...(found.candidates?.length ? compared(found.candidates) : []));
   } catch (refusal) {
     return body.replaceChildren(el("p", { class: "problem-box", role: "alert" }, refusal.message));
@@ -153,7 +195,10 @@ async function why(flow) {
 }
 
 /** A flow with all that one can look for, in small letters. */
-const searchable = (flow) => Object.assign(flow, { text: `${flow.protocol} ${flow.host} ${flow.remote} ${flow.external} ${flow.uplink} ${flow.state} ${flow.rule ?? ""} ${flow.class}`.toLowerCase() });
+const searchable = (flow) =>
+  Object.assign(flow, {
+    text: `${flow.protocol} ${flow.host} ${flow.remote} ${flow.external} ${flow.uplink} ${flow.state} ${flow.rule ?? ""} ${flow.class}`.toLowerCase(),
+  });
 
 export function show(main, { query }) {
   const wanted = { words: [], line: query.get("line") ?? "", protocol: "", sort: 5, isUp: false };
@@ -164,23 +209,57 @@ export function show(main, { query }) {
   const note = el("p", { class: "quiet", role: "status" }, "Asking …");
   const names = live.status?.uplinks.map((line) => line.name) ?? [];
   const words = el("input", { type: "search", autocomplete: "off", value: query.get("host") ?? "" });
-  const line = choice([["", "all lines"], ...[...new Set([...names, wanted.line])].filter(Boolean).map((name) => [name, name])], wanted.line);
-  const protocol = choice([["", "all"], ["tcp", "TCP"], ["udp", "UDP"], ["icmp", "ICMP"]], "");
-  const heads = COLUMNS.map(([key, name], at) => el("span", { role: "columnheader", class: `cell f-${key}` }, el("button", { type: "button", class: "sort", on: { click: () => order(at) } }, name)));
-  const grid = el("div", { class: "flows box flush", role: "table", "aria-label": "Connections" }, el("div", { role: "rowgroup" }, el("div", { role: "row", class: "flow head", "aria-rowindex": "1" }, heads)), list.frame);
+  const line = choice(
+    [["", "all lines"], ...[...new Set([...names, wanted.line])].filter(Boolean).map((name) => [name, name])],
+    wanted.line,
+  );
+  const protocol = choice(
+    [
+      ["", "all"],
+      ["tcp", "TCP"],
+      ["udp", "UDP"],
+      ["icmp", "ICMP"],
+    ],
+    "",
+  );
+  const heads = COLUMNS.map(([key, name], at) =>
+    el(
+      "span",
+      { role: "columnheader", class: `cell f-${key}` },
+      el("button", { type: "button", class: "sort", on: { click: () => order(at) } }, name),
+    ),
+  );
+  const grid = el(
+    "div",
+    { class: "flows box flush", role: "table", "aria-label": "Connections" },
+    el("div", { role: "rowgroup" }, el("div", { role: "row", class: "flow head", "aria-rowindex": "1" }, heads)),
+    list.frame,
+  );
   const draw = () => {
     const isMatch = matches(wanted.words);
     const value = COLUMNS[wanted.sort][2];
     const sign = wanted.isUp ? 1 : -1;
-    const found = flows.filter((flow) => (!wanted.line || flow.uplink === wanted.line) && (!wanted.protocol || flow.protocol === wanted.protocol) && isMatch(flow));
+    const found = flows.filter(
+      (flow) =>
+        (!wanted.line || flow.uplink === wanted.line) &&
+        (!wanted.protocol || flow.protocol === wanted.protocol) &&
+        isMatch(flow),
+    );
     found.sort((one, other) => {
       const [left, right] = [value(one), value(other)];
       return sign * (left < right ? -1 : left > right ? 1 : 0);
     });
     setAttribute(grid, "aria-rowcount", found.length + 1);
-    heads.forEach((head, at) => setAttribute(head, "aria-sort", at === wanted.sort ? (wanted.isUp ? "ascending" : "descending") : null));
+    heads.forEach((head, at) =>
+      setAttribute(head, "aria-sort", at === wanted.sort ? (wanted.isUp ? "ascending" : "descending") : null),
+    );
     list.show(found);
-    setText(note, found.length === flows.length ? `${count(flows.length, "connection")}. Choose one to see why it has its line.` : `${found.length.toLocaleString("en")} of ${count(flows.length, "connection")}.`);
+    setText(
+      note,
+      found.length === flows.length
+        ? `${count(flows.length, "connection")}. Choose one to see why it has its line.`
+        : `${found.length.toLocaleString("en")} of ${count(flows.length, "connection")}.`,
+    );
   };
   const order = (at) => {
     wanted.isUp = wanted.sort === at ? !wanted.isUp : at < 5;
@@ -209,7 +288,18 @@ export function show(main, { query }) {
   line.addEventListener("change", filter);
   protocol.addEventListener("change", filter);
   wanted.words = words.value.toLowerCase().split(/\s+/).filter(Boolean);
-  main.append(el("div", { class: "row tools" }, field("Find", words), field("Line", line), field("Protocol", protocol), el("button", { type: "button", on: { click: look } }, "Look again")), note, grid);
+  main.append(
+    el(
+      "div",
+      { class: "row tools" },
+      field("Find", words),
+      field("Line", line),
+      field("Protocol", protocol),
+      el("button", { type: "button", on: { click: look } }, "Look again"),
+    ),
+    note,
+    grid,
+  );
   look();
   return () => {
     control.abort();

@@ -8,7 +8,12 @@ import { rate } from "/words.js";
 
 export const title = "History";
 
-const SPANS = [["hour", "Hour"], ["day", "Day"], ["month", "Month"], ["year", "Year"]];
+const SPANS = [
+  ["hour", "Hour"],
+  ["day", "Day"],
+  ["month", "Month"],
+  ["year", "Year"],
+];
 /** The newest points are asked for again after this. In milliseconds. */
 const AGAIN = 15_000;
 
@@ -17,9 +22,31 @@ const column = (points, key) => points.map((point) => [point.time, point[key]]);
 /** The three plots of one line. */
 export function plotsOf(points, height) {
   return [
-    plot({ title: "Rates", series: [{ name: "in", points: column(points, "in_bps") }, { name: "out", points: column(points, "out_bps") }], format: rate, least: 1e5, height }),
-    plot({ title: "Loss", series: [{ name: "loss", points: column(points, "loss_percent") }], format: (value) => `${Math.round(value * 10) / 10} %`, least: 4, isPercent: true, height }),
-    plot({ title: "Round trip", series: [{ name: "round trip", points: column(points, "rtt_ms") }], format: (value) => `${Math.round(value * 10) / 10} ms`, least: 10, height }),
+    plot({
+      title: "Rates",
+      series: [
+        { name: "in", points: column(points, "in_bps") },
+        { name: "out", points: column(points, "out_bps") },
+      ],
+      format: rate,
+      least: 1e5,
+      height,
+    }),
+    plot({
+      title: "Loss",
+      series: [{ name: "loss", points: column(points, "loss_percent") }],
+      format: (value) => `${Math.round(value * 10) / 10} %`,
+      least: 4,
+      isPercent: true,
+      height,
+    }),
+    plot({
+      title: "Round trip",
+      series: [{ name: "round trip", points: column(points, "rtt_ms") }],
+      format: (value) => `${Math.round(value * 10) / 10} ms`,
+      least: 10,
+      height,
+    }),
   ];
 }
 
@@ -29,15 +56,32 @@ function plotsOfAll(uplinks) {
   return [
     plot({ title: "In", series: series("in_bps"), format: rate, least: 1e5 }),
     plot({ title: "Out", series: series("out_bps"), format: rate, least: 1e5 }),
-    plot({ title: "Loss", series: series("loss_percent"), format: (value) => `${Math.round(value * 10) / 10} %`, least: 4, isPercent: true }),
-    plot({ title: "Round trip", series: series("rtt_ms"), format: (value) => `${Math.round(value * 10) / 10} ms`, least: 10 }),
+    plot({
+      title: "Loss",
+      series: series("loss_percent"),
+      format: (value) => `${Math.round(value * 10) / 10} %`,
+      least: 4,
+      isPercent: true,
+    }),
+    plot({
+      title: "Round trip",
+      series: series("rtt_ms"),
+      format: (value) => `${Math.round(value * 10) / 10} ms`,
+      least: 10,
+    }),
   ];
 }
 
 /** Buttons of which one is chosen. */
 function spans(chosen, choose) {
   const made = SPANS.map(([value, text]) => {
-    const input = el("input", { type: "radio", name: "span", value, checked: value === chosen, on: { change: () => choose(value) } });
+    const input = el("input", {
+      type: "radio",
+      name: "span",
+      value,
+      checked: value === chosen,
+      on: { change: () => choose(value) },
+    });
     return el("label", {}, input, el("span", {}, text));
   });
   return el("fieldset", { class: "segments" }, el("legend", { class: "unseen" }, "How far back"), made);
@@ -61,7 +105,8 @@ export function show(main, { query }) {
       const line = wanted.uplink ? `&uplink=${encodeURIComponent(wanted.uplink)}` : "";
       const said = await ask(`/v1/history?span=${wanted.span}${line}`, { signal: asked.signal });
       // Who reads a table is not disturbed.
-      if (!plots.querySelector("details[open]")) plots.replaceChildren(...(said.uplinks ? plotsOfAll(said.uplinks) : plotsOf(said.points)));
+      if (!plots.querySelector("details[open]"))
+        plots.replaceChildren(...(said.uplinks ? plotsOfAll(said.uplinks) : plotsOf(said.points)));
       problem.hidden = true;
     } catch (refusal) {
       if (refusal.name === "AbortError") return;
@@ -80,10 +125,15 @@ export function show(main, { query }) {
     wanted.uplink = select.value;
     choose();
   });
-  const controls = el("div", { class: "row tools" }, field("Line", select), spans(wanted.span, (span) => {
-    wanted.span = span;
-    choose();
-  }));
+  const controls = el(
+    "div",
+    { class: "row tools" },
+    field("Line", select),
+    spans(wanted.span, (span) => {
+      wanted.span = span;
+      choose();
+    }),
+  );
   main.append(controls, problem, plots);
   draw();
   return () => {

@@ -36,12 +36,21 @@ function linesOf(host) {
     const sum = sums.get(one.uplink) ?? { bytes: 0, speed: 0 };
     sums.set(one.uplink, { bytes: sum.bytes + total(one), speed: sum.speed + speed(one) });
   }
-  const whole = Math.max(1, [...sums.values()].reduce((sum, one) => sum + one.bytes, 0));
-  return [...sums].sort(([, one], [, other]) => other.bytes - one.bytes).map(([name, one]) => ({ name, share: Math.round((100 * one.bytes) / whole), speed: one.speed }));
+  const whole = Math.max(
+    1,
+    [...sums.values()].reduce((sum, one) => sum + one.bytes, 0),
+  );
+  return [...sums]
+    .sort(([, one], [, other]) => other.bytes - one.bytes)
+    .map(([name, one]) => ({ name, share: Math.round((100 * one.bytes) / whole), speed: one.speed }));
 }
 
 function row() {
-  const parts = { cells: COLUMNS.map((column, at) => el(at === 0 ? "th" : "td", { scope: at === 0 && "row", class: column[2] && "number" })) };
+  const parts = {
+    cells: COLUMNS.map((column, at) =>
+      el(at === 0 ? "th" : "td", { scope: at === 0 && "row", class: column[2] && "number" }),
+    ),
+  };
   parts.place = el("tr", {}, parts.cells);
   return parts;
 }
@@ -51,7 +60,10 @@ function drawName(cell, host) {
   if (cell.dataset.key === key) return;
   cell.dataset.key = key;
   const address = host.address ?? "all others";
-  cell.replaceChildren(el("a", { href: host.address ? `#/flows?host=${host.address}` : "#/flows" }, host.name ?? address), el("small", { class: "below" }, [host.name && host.address, host.mac].filter(Boolean).join(" · ")));
+  cell.replaceChildren(
+    el("a", { href: host.address ? `#/flows?host=${host.address}` : "#/flows" }, host.name ?? address),
+    el("small", { class: "below" }, [host.name && host.address, host.mac].filter(Boolean).join(" · ")),
+  );
 }
 
 function drawRow({ place, cells }, host) {
@@ -62,7 +74,10 @@ function drawRow({ place, cells }, host) {
   setText(cells[4], host.today ? amount(usedToday(host)) : "–");
   setText(cells[5], amount(total(host)));
   const refused = Object.values(host.refused ?? {}).reduce((sum, number) => sum + number, 0);
-  const key = linesOf(host).map((line) => `${line.name} ${line.share} %`).join(", ") + (refused ? `; ${count(refused, "connection")} refused by a limit` : "");
+  const key =
+    linesOf(host)
+      .map((line) => `${line.name} ${line.share} %`)
+      .join(", ") + (refused ? `; ${count(refused, "connection")} refused by a limit` : "");
   setText(cells[6], key);
   cells[6].className = refused ? "warn" : "";
   place.hidden = false;
@@ -73,7 +88,11 @@ export function show(main) {
   const rows = new Map();
   const heads = COLUMNS.map(([name, , isNumber], at) => {
     const button = el("button", { type: "button", class: "sort", on: { click: () => order(at) } }, name);
-    return el("th", { scope: "col", class: isNumber && "number", "aria-sort": at === sort ? "descending" : null }, button);
+    return el(
+      "th",
+      { scope: "col", class: isNumber && "number", "aria-sort": at === sort ? "descending" : null },
+      button,
+    );
   });
   const body = el("tbody", {});
   const note = el("p", { class: "quiet" }, "Asking …");
@@ -83,7 +102,11 @@ export function show(main) {
   const draw = () => {
     const value = COLUMNS[sort][1];
     const isWord = sort === 0;
-    const hosts = said.hosts.toSorted((one, other) => (isWord ? String(value(one)).localeCompare(String(value(other)), "en", { numeric: true }) : value(other) - value(one)));
+    const hosts = said.hosts.toSorted((one, other) =>
+      isWord
+        ? String(value(one)).localeCompare(String(value(other)), "en", { numeric: true })
+        : value(other) - value(one),
+    );
     if (total(said.others) > 0 || said.others.sessions > 0) hosts.push(said.others);
     hosts.forEach((host, at) => {
       const key = host.address ?? "";
@@ -93,12 +116,18 @@ export function show(main) {
     });
     while (body.children.length > hosts.length) body.lastElementChild.remove();
     const all = live.status ? ` “In all” is since the router started, ${span(live.status.uptime_seconds)} ago.` : "";
-    const limit = said.limits.sessions ? ` One host may have ${said.limits.sessions.toLocaleString("en")} connections.` : "";
+    const limit = said.limits.sessions
+      ? ` One host may have ${said.limits.sessions.toLocaleString("en")} connections.`
+      : "";
     setText(note, `${count(said.hosts.length, "host")}. “Today” is since midnight.${all}${limit}`);
   };
   const order = (at) => {
     sort = at;
-    heads.forEach((head, number) => (number === at ? head.setAttribute("aria-sort", at === 0 ? "ascending" : "descending") : head.removeAttribute("aria-sort")));
+    heads.forEach((head, number) =>
+      number === at
+        ? head.setAttribute("aria-sort", at === 0 ? "ascending" : "descending")
+        : head.removeAttribute("aria-sort"),
+    );
     if (said) draw();
   };
   const look = async () => {
@@ -111,7 +140,24 @@ export function show(main) {
     }
     if (!control.signal.aborted) timer = setTimeout(look, AGAIN);
   };
-  main.append(note, el("section", { class: "box flush" }, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Hosts" }, el("table", { class: "hosts" }, el("caption", { class: "unseen" }, "Hosts and what they use"), el("thead", {}, el("tr", {}, heads)), body))));
+  main.append(
+    note,
+    el(
+      "section",
+      { class: "box flush" },
+      el(
+        "div",
+        { class: "scroll", tabindex: "0", role: "region", "aria-label": "Hosts" },
+        el(
+          "table",
+          { class: "hosts" },
+          el("caption", { class: "unseen" }, "Hosts and what they use"),
+          el("thead", {}, el("tr", {}, heads)),
+          body,
+        ),
+      ),
+    ),
+  );
   look();
   return () => {
     control.abort();

@@ -21,22 +21,32 @@ function lossOf(health) {
   return `${percent(health.loss_15s_percent)} in 15 s, ${percent(health.loss_1m_percent)} in 1 min, ${percent(health.loss_5m_percent)} in 5 min${trend}`;
 }
 
-const roundTripOf = (health) => (health?.round_trip_ms ? `${milliseconds(health.round_trip_ms.median)}, 99 of 100 within ${milliseconds(health.round_trip_ms.p99)}` : "–");
+const roundTripOf = (health) =>
+  health?.round_trip_ms
+    ? `${milliseconds(health.round_trip_ms.median)}, 99 of 100 within ${milliseconds(health.round_trip_ms.p99)}`
+    : "–";
 
 const SOURCES = { given: "as configured", learned: "as learned", reached: "reached so far" };
-const capacityOf = (one) => (one?.bits_per_second ? `${rate(one.bits_per_second)} (${SOURCES[one.source] ?? one.source})` : "not known yet");
+const capacityOf = (one) =>
+  one?.bits_per_second ? `${rate(one.bits_per_second)} (${SOURCES[one.source] ?? one.source})` : "not known yet";
 
 function leaseOf(line) {
-  if (line.session) return `PPPoE session ${line.session.id} with ${line.session.concentrator || line.session.concentrator_mac}`;
+  if (line.session)
+    return `PPPoE session ${line.session.id} with ${line.session.concentrator || line.session.concentrator_mac}`;
   if (!line.lease) return null;
   return `by DHCP from ${line.lease.server}${line.lease.expires_in_seconds ? `, for ${span(line.lease.expires_in_seconds)} more` : ""}`;
 }
 
-const roleOf = (line) => (line.role_set_by ? `${line.role}, by ${person(line.role_set_by)} (as configured: ${line.role_configured})` : line.role || "balanced");
+const roleOf = (line) =>
+  line.role_set_by
+    ? `${line.role}, by ${person(line.role_set_by)} (as configured: ${line.role_configured})`
+    : line.role || "balanced";
 
 function facts(line) {
   const { health } = line;
-  const dropped = Object.entries(line.drops).map(([reason, number]) => `${number} ${reason.replaceAll("_", " ")}`).join(", ");
+  const dropped = Object.entries(line.drops)
+    .map(([reason, number]) => `${number} ${reason.replaceAll("_", " ")}`)
+    .join(", ");
   return [
     ["Address", or(line.address)],
     ["Gateway", line.gateway ? `${line.gateway}${line.gateway_mac ? ` (${line.gateway_mac})` : ""}` : "–"],
@@ -55,7 +65,8 @@ function facts(line) {
 
 function drawFacts(list, line) {
   const all = facts(line);
-  if (list.children.length !== all.length) list.replaceChildren(...all.map(([name]) => el("div", {}, el("dt", {}, name), el("dd", {}))));
+  if (list.children.length !== all.length)
+    list.replaceChildren(...all.map(([name]) => el("div", {}, el("dt", {}, name), el("dd", {}))));
   all.forEach(([name, value], at) => {
     setText(list.children[at].firstChild, name);
     setText(list.children[at].lastChild, value);
@@ -67,19 +78,69 @@ function drawReserved(place, line) {
   const key = JSON.stringify(line.reserved ?? []);
   if (place.dataset.key === key) return;
   place.dataset.key = key;
-  place.replaceChildren(...(line.reserved ?? []).map((one) => el("li", {}, icon("lock"), el("span", {}, el("strong", {}, one.name ?? one.host), ` ${one.name ? one.host : ""} by ${one.by}${one.until ? `, until ${clock(one.until)}` : ""}; while the line is down ${one.when_down === "refuse" ? "refused" : "on the other lines"}`), el("button", { type: "button", class: "small", on: { click: () => release(line.name, [one.host]) } }, "Release"))));
+  place.replaceChildren(
+    ...(line.reserved ?? []).map((one) =>
+      el(
+        "li",
+        {},
+        icon("lock"),
+        el(
+          "span",
+          {},
+          el("strong", {}, one.name ?? one.host),
+          ` ${one.name ? one.host : ""} by ${one.by}${one.until ? `, until ${clock(one.until)}` : ""}; while the line is down ${one.when_down === "refuse" ? "refused" : "on the other lines"}`,
+        ),
+        el(
+          "button",
+          { type: "button", class: "small", on: { click: () => release(line.name, [one.host]) } },
+          "Release",
+        ),
+      ),
+    ),
+  );
 }
 
 const targets = (health) =>
-  (health?.targets ?? []).length > 0 && table("Who is asked whether the line works", ["Target", "What its silence means", "Loss in 15 s"], health.targets.map((one) => [one.target, { counts: "the line is lame", near: "the gateway is gone", unproven: "nothing yet" }[one.weight] ?? one.weight, percent(one.loss_15s_percent)]));
+  (health?.targets ?? []).length > 0 &&
+  table(
+    "Who is asked whether the line works",
+    ["Target", "What its silence means", "Loss in 15 s"],
+    health.targets.map((one) => [
+      one.target,
+      { counts: "the line is lame", near: "the gateway is gone", unproven: "nothing yet" }[one.weight] ?? one.weight,
+      percent(one.loss_15s_percent),
+    ]),
+  );
 
 async function drawFlows(place, name, signal) {
   const { flows, limited } = await ask(`/v1/flows?uplink=${encodeURIComponent(name)}&limit=2000`, { signal });
-  const busiest = flows.sort((one, other) => other.in.bytes + other.out.bytes - one.in.bytes - one.out.bytes).slice(0, FLOWS);
-  const rows = busiest.map((flow) => [flow.host, flow.remote, flow.protocol, amount(flow.in.bytes), amount(flow.out.bytes), span(flow.age_seconds)]);
-  const all = el("a", { href: `#/flows?line=${encodeURIComponent(name)}` }, `All ${flows.length}${limited ? " and more" : ""}`);
+  const busiest = flows
+    .sort((one, other) => other.in.bytes + other.out.bytes - one.in.bytes - one.out.bytes)
+    .slice(0, FLOWS);
+  const rows = busiest.map((flow) => [
+    flow.host,
+    flow.remote,
+    flow.protocol,
+    amount(flow.in.bytes),
+    amount(flow.out.bytes),
+    span(flow.age_seconds),
+  ]);
+  const all = el(
+    "a",
+    { href: `#/flows?line=${encodeURIComponent(name)}` },
+    `All ${flows.length}${limited ? " and more" : ""}`,
+  );
   if (place.contains(document.activeElement)) return;
-  place.replaceChildren(flows.length === 0 ? el("p", { class: "quiet" }, "There are none now.") : table("Connections on this line that have carried most", ["Host", "Far end", "Protocol", "In", "Out", "Age"], rows), all);
+  place.replaceChildren(
+    flows.length === 0
+      ? el("p", { class: "quiet" }, "There are none now.")
+      : table(
+          "Connections on this line that have carried most",
+          ["Host", "Far end", "Protocol", "In", "Out", "Age"],
+          rows,
+        ),
+    all,
+  );
 }
 
 /** Asks for something again and again; gives what ends that. */
@@ -116,7 +177,12 @@ export function show(main, { argument: name }) {
   const problem = el("p", { class: "warn" });
   const orders = buttons(name);
   const stage = el("div", { class: "stage" }, drawing);
-  const head = el("section", { class: "box line-head" }, stage, el("div", { class: "line-words" }, main.querySelector("h1"), tag, state, problem, orders.place));
+  const head = el(
+    "section",
+    { class: "box line-head" },
+    stage,
+    el("div", { class: "line-words" }, main.querySelector("h1"), tag, state, problem, orders.place),
+  );
   const list = el("dl", { class: "facts" });
   const reserved = el("ul", { class: "reserved" });
   const asked = el("div", {});
@@ -124,9 +190,16 @@ export function show(main, { argument: name }) {
   const plots = el("div", { class: "plots three" });
   const happened = eventList(() => live.events.filter((event) => event.uplink === name).slice(-15));
   main.append(
-    el("a", { class: "back", href: "#/" }, "‹ All lines"), head,
+    el("a", { class: "back", href: "#/" }, "‹ All lines"),
+    head,
     el("section", { class: "box" }, el("h2", {}, "Now"), list, reserved, asked),
-    el("section", { class: "box" }, el("h2", {}, "The last hour"), plots, el("a", { href: `#/history?span=day&line=${encodeURIComponent(name)}` }, "A day, a month, a year")),
+    el(
+      "section",
+      { class: "box" },
+      el("h2", {}, "The last hour"),
+      plots,
+      el("a", { href: `#/history?span=day&line=${encodeURIComponent(name)}` }, "A day, a month, a year"),
+    ),
     el("section", { class: "box" }, el("h2", {}, "Connections"), flows),
     el("section", { class: "box" }, el("h2", {}, "Lately"), happened.place),
   );
@@ -159,10 +232,12 @@ export function show(main, { argument: name }) {
     on("past", happened.draw),
     again((signal) => drawFlows(flows, name, signal), AGAIN),
     again(async (signal) => {
-      const { points } = await ask(`/v1/history?span=hour&uplink=${encodeURIComponent(name)}`, { signal }).catch((refusal) => {
-        if (refusal.name !== "AbortError") plots.replaceChildren(el("p", { class: "quiet" }, refusal.message));
-        throw refusal;
-      });
+      const { points } = await ask(`/v1/history?span=hour&uplink=${encodeURIComponent(name)}`, { signal }).catch(
+        (refusal) => {
+          if (refusal.name !== "AbortError") plots.replaceChildren(el("p", { class: "quiet" }, refusal.message));
+          throw refusal;
+        },
+      );
       if (!plots.querySelector("details[open]")) plots.replaceChildren(...plotsOf(points, 200));
     }, 2 * AGAIN),
   ];

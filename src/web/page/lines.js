@@ -52,16 +52,35 @@ on("status", (status) => {
 function sparkPath(values, most) {
   const step = 100 / (SPARKS - 1);
   const from = SPARKS - values.length;
-  return values.map((value, at) => `${at === 0 ? "M" : "L"}${((from + at) * step).toFixed(1)} ${(23 - (21 * value) / most).toFixed(1)}`).join("");
+  return values
+    .map(
+      (value, at) =>
+        `${at === 0 ? "M" : "L"}${((from + at) * step).toFixed(1)} ${(23 - (21 * value) / most).toFixed(1)}`,
+    )
+    .join("");
 }
 
 function drawSpark(parts, name) {
   const values = sparks.get(name) ?? [];
   const most = Math.max(1, ...values.flat());
-  const back = sparkPath(values.map(([value]) => value), most);
+  const back = sparkPath(
+    values.map(([value]) => value),
+    most,
+  );
   setAttribute(parts.sparkIn, "d", back);
-  setAttribute(parts.sparkFill, "d", values.length > 1 ? `${back}L100 24L${(100 * (SPARKS - values.length)) / (SPARKS - 1)} 24Z` : "");
-  setAttribute(parts.sparkOut, "d", sparkPath(values.map(([, value]) => value), most));
+  setAttribute(
+    parts.sparkFill,
+    "d",
+    values.length > 1 ? `${back}L100 24L${(100 * (SPARKS - values.length)) / (SPARKS - 1)} 24Z` : "",
+  );
+  setAttribute(
+    parts.sparkOut,
+    "d",
+    sparkPath(
+      values.map(([, value]) => value),
+      most,
+    ),
+  );
 }
 
 const figure = (label, spoken) => {
@@ -79,15 +98,41 @@ function card(name) {
   parts.sparkIn = svg("path", { class: "in" });
   parts.sparkFill = svg("path", { class: "fill" });
   parts.sparkOut = svg("path", { class: "out" });
-  const spark = svg("svg", { class: "spark", viewBox: "0 0 100 24", preserveAspectRatio: "none", "aria-hidden": "true" }, parts.sparkFill, parts.sparkIn, parts.sparkOut);
+  const spark = svg(
+    "svg",
+    { class: "spark", viewBox: "0 0 100 24", preserveAspectRatio: "none", "aria-hidden": "true" },
+    parts.sparkFill,
+    parts.sparkIn,
+    parts.sparkOut,
+  );
   parts.down = el("span", {});
   parts.up = el("span", {});
-  const rates = el("p", { class: "rates" }, el("span", { class: "in" }, icon("down"), hidden("in "), parts.down), el("span", { class: "out" }, icon("up"), hidden("out "), parts.up));
+  const rates = el(
+    "p",
+    { class: "rates" },
+    el("span", { class: "in" }, icon("down"), hidden("in "), parts.down),
+    el("span", { class: "out" }, icon("up"), hidden("out "), parts.up),
+  );
   parts.figures = [figure("15 s", "loss"), figure("1 min", "loss"), figure("5 min", "loss"), figure("RTT", "")];
-  const quality = el("dl", { class: "quality" }, parts.figures.map((one) => one.place));
+  const quality = el(
+    "dl",
+    { class: "quality" },
+    parts.figures.map((one) => one.place),
+  );
   parts.flows = el("p", { class: "quiet" });
   parts.problem = el("p", { class: "problem" });
-  const words = el("div", { class: "words" }, el("h2", {}, parts.link, " ", parts.tag), parts.state, rates, spark, el("p", { class: "label" }, "Loss and round trip"), quality, parts.flows, parts.problem);
+  const words = el(
+    "div",
+    { class: "words" },
+    el("h2", {}, parts.link, " ", parts.tag),
+    parts.state,
+    rates,
+    spark,
+    el("p", { class: "label" }, "Loss and round trip"),
+    quality,
+    parts.flows,
+    parts.problem,
+  );
   parts.place = el("li", { class: "line" }, parts.toggle, words);
   return parts;
 }
@@ -107,7 +152,8 @@ function drawQuality(parts, health) {
 }
 
 /** What a line is for, in a word; nothing of the usual. */
-export const tagOf = (line) => (line.reserved?.length > 0 ? "reserved" : line.role && line.role !== "balanced" ? line.role : "");
+export const tagOf = (line) =>
+  line.reserved?.length > 0 ? "reserved" : line.role && line.role !== "balanced" ? line.role : "";
 
 /** A line's state in words. */
 export function stateOf(line) {
@@ -137,7 +183,12 @@ function drawLine(parts, line) {
 function summary(status) {
   const working = status.uplinks.filter((line) => line.state === "up").length;
   const total = (way) => status.uplinks.reduce((sum, line) => sum + line[way].bits_per_second, 0);
-  const parts = [[`${working} of ${status.uplinks.length}`, "lines up"], [status.engine.flows.toLocaleString("en"), "connections"], [rate(total("in")), "in"], [rate(total("out")), "out"]];
+  const parts = [
+    [`${working} of ${status.uplinks.length}`, "lines up"],
+    [status.engine.flows.toLocaleString("en"), "connections"],
+    [rate(total("in")), "in"],
+    [rate(total("out")), "out"],
+  ];
   return parts;
 }
 

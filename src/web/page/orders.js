@@ -29,11 +29,15 @@ const watchLine = (name) => (place) =>
     place.hidden = false;
   });
 
-const othersThatWork = (line) => live.status.uplinks.filter((one) => one.name !== line.name && ["up", "standby", "testing"].includes(one.state));
+const othersThatWork = (line) =>
+  live.status.uplinks.filter((one) => one.name !== line.name && ["up", "standby", "testing"].includes(one.state));
 
 function lossOfTheLast(line) {
   const others = othersThatWork(line);
-  return others.length === 0 && el("p", { class: "warn" }, el("strong", {}, "No other line is up: "), "new connections will have no way out.");
+  return (
+    others.length === 0 &&
+    el("p", { class: "warn" }, el("strong", {}, "No other line is up: "), "new connections will have no way out.")
+  );
 }
 
 function consequences(line) {
@@ -41,9 +45,19 @@ function consequences(line) {
     const by = line.taken_down_by ? `${person(line.taken_down_by)} took it down. ` : "";
     return [el("p", {}, `${by}It is tested first, and then gets its share of new connections again.`)];
   }
-  const flows = line.flows === 0 ? "There are no connections on it now." : `Its ${count(line.flows, "connection")} will not be reset: ${line.flows === 1 ? "it goes on until it ends" : "they go on until they end"}.`;
-  const reserved = line.reserved?.length > 0 && el("p", {}, `It is reserved for ${line.reserved.map((one) => one.name ?? one.host).join(", ")}.`);
-  return [el("p", {}, "It gets no new connections until somebody puts it back up, also over a restart."), el("p", {}, flows), reserved, lossOfTheLast(line)];
+  const flows =
+    line.flows === 0
+      ? "There are no connections on it now."
+      : `Its ${count(line.flows, "connection")} will not be reset: ${line.flows === 1 ? "it goes on until it ends" : "they go on until they end"}.`;
+  const reserved =
+    line.reserved?.length > 0 &&
+    el("p", {}, `It is reserved for ${line.reserved.map((one) => one.name ?? one.host).join(", ")}.`);
+  return [
+    el("p", {}, "It gets no new connections until somebody puts it back up, also over a restart."),
+    el("p", {}, flows),
+    reserved,
+    lossOfTheLast(line),
+  ];
 }
 
 const order = (uplink, state, expect) => ask("/v1/link", { body: { uplink, state, expect } });
@@ -85,12 +99,20 @@ function redialled(line) {
   const isOne = line.flows === 1;
   if (!["pppoe", "dhcp"].includes(line.kind)) return [el("p", {}, `${its(line)} ${isOne ? "goes" : "go"} on.`)];
   const waits = isOne ? "waits for up to 15 seconds for its address" : "wait for up to 15 seconds for their address";
-  return [el("p", {}, `${its(line)} ${waits}.`), el("p", {}, el("strong", {}, `${count(line.flows, "connection")} will be reset if it gets another address.`))];
+  return [
+    el("p", {}, `${its(line)} ${waits}.`),
+    el("p", {}, el("strong", {}, `${count(line.flows, "connection")} will be reset if it gets another address.`)),
+  ];
 }
 
 function redialConsequences(line) {
   const down = line.state === "down" && el("p", {}, "It stays down by hand.");
-  return [el("p", {}, `${REDIALS[line.kind] ?? ""} Until it works, new connections take other lines.`), redialled(line), down, lossOfTheLast(line)];
+  return [
+    el("p", {}, `${REDIALS[line.kind] ?? ""} Until it works, new connections take other lines.`),
+    redialled(line),
+    down,
+    lossOfTheLast(line),
+  ];
 }
 
 /** Has a line get its address anew. */
@@ -112,27 +134,40 @@ export async function redial(name) {
 /** The role that a line has by configuration or by hand; one that the router gives it is none of these. */
 const roleOf = (line) => (line.role === "isolated (auto)" ? "balanced" : line.role || "balanced");
 
-const ROLES = [["balanced", "Balanced"], ["isolated", "Isolated"], ["standby", "Standby"]];
+const ROLES = [
+  ["balanced", "Balanced"],
+  ["isolated", "Isolated"],
+  ["standby", "Standby"],
+];
 
 /** Which new connections a line in this role gets. */
 function newConnections(line, role) {
   if (role === "balanced") return "It gets its share of all new connections.";
-  if (othersThatWork(line).length === 0) return "No other line works now: it goes on carrying everything until one does.";
-  if (role === "isolated") return "It gets new connections that are urgent, as the rules have them; all others go elsewhere.";
+  if (othersThatWork(line).length === 0)
+    return "No other line works now: it goes on carrying everything until one does.";
+  if (role === "isolated")
+    return "It gets new connections that are urgent, as the rules have them; all others go elsewhere.";
   return "New connections of everybody go elsewhere, as long as a better line works.";
 }
 
 /** What becomes of the connections that it has. */
 function oldConnections(line, role) {
   if (line.flows === 0) return "There are no connections on it now.";
-  if (role === "standby" && line.drain_seconds) return `${its(line)} may stay for ${span(line.drain_seconds)} while a better line works, as its drain time says.`;
+  if (role === "standby" && line.drain_seconds)
+    return `${its(line)} may stay for ${span(line.drain_seconds)} while a better line works, as its drain time says.`;
   return `${its(line)} ${line.flows === 1 ? "stays until it ends" : "stay until they end"}.`;
 }
 
 function roleConsequences(line, role) {
-  if (role === roleOf(line)) return [el("p", {}, `${line.name} is ${role} now.`), el("p", {}, line.role_set_by ? `${person(line.role_set_by)} made it so.` : "So the configuration has it.")];
+  if (role === roleOf(line))
+    return [
+      el("p", {}, `${line.name} is ${role} now.`),
+      el("p", {}, line.role_set_by ? `${person(line.role_set_by)} made it so.` : "So the configuration has it."),
+    ];
   const isConfigured = role === line.role_configured;
-  const until = isConfigured ? "So the configuration has it." : `It stays so until somebody changes it, also over a restart. The configuration has it ${line.role_configured}.`;
+  const until = isConfigured
+    ? "So the configuration has it."
+    : `It stays so until somebody changes it, also over a restart. The configuration has it ${line.role_configured}.`;
   return [el("p", {}, newConnections(line, role)), el("p", {}, oldConnections(line, role)), el("p", {}, until)];
 }
 
@@ -146,7 +181,11 @@ export async function changeRole(name) {
   const tell = () => meaning.replaceChildren(...roleConsequences(line, chosen.value));
   chosen.addEventListener("change", tell);
   tell();
-  const order = () => ({ uplink: name, role: chosen.value === line.role_configured ? "configured" : chosen.value, expect: roleOf(line) });
+  const order = () => ({
+    uplink: name,
+    role: chosen.value === line.role_configured ? "configured" : chosen.value,
+    expect: roleOf(line),
+  });
   const done = await question({
     title: `The role of ${name}`,
     body: [field("What it is for", chosen), meaning],
@@ -182,7 +221,17 @@ export async function reserve(name, host = "") {
   if (!mayOrder()) return;
   const list = el("datalist", { id: "known-hosts" }, await knownHosts());
   const hosts = el("input", { name: "hosts", list: "known-hosts", required: true, autocomplete: "off", value: host });
-  const until = choice([["3600", "one hour"], ["7200", "two hours"], ["14400", "four hours"], ["time", "until a time of day"], ["release", "until somebody releases it"]], "3600", { name: "until" });
+  const until = choice(
+    [
+      ["3600", "one hour"],
+      ["7200", "two hours"],
+      ["14400", "four hours"],
+      ["time", "until a time of day"],
+      ["release", "until somebody releases it"],
+    ],
+    "3600",
+    { name: "until" },
+  );
   const time = el("input", { type: "time", name: "time", value: "18:00" });
   const timeField = field("Time", time);
   timeField.hidden = true;
@@ -193,10 +242,26 @@ export async function reserve(name, host = "") {
   const done = await question({
     title: `Reserve ${name}`,
     body: [
-      el("p", {}, `Only these hosts will get new connections on ${name}. The ${count(line?.flows ?? 0, "connection")} of all hosts that it has now will not be reset.`),
-      field("Hosts", hosts, "Addresses, Ethernet addresses or names, with commas between them"), list,
-      field("For how long", until), timeField,
-      field("While the line is down, these hosts", choice([["pool", "use the other lines"], ["refuse", "are refused"]], "pool", { name: "when_down" })),
+      el(
+        "p",
+        {},
+        `Only these hosts will get new connections on ${name}. The ${count(line?.flows ?? 0, "connection")} of all hosts that it has now will not be reset.`,
+      ),
+      field("Hosts", hosts, "Addresses, Ethernet addresses or names, with commas between them"),
+      list,
+      field("For how long", until),
+      timeField,
+      field(
+        "While the line is down, these hosts",
+        choice(
+          [
+            ["pool", "use the other lines"],
+            ["refuse", "are refused"],
+          ],
+          "pool",
+          { name: "when_down" },
+        ),
+      ),
     ],
     confirm: "Reserve",
     act: (form) => ask("/v1/reserve", { body: reservation(name, form) }),
@@ -211,7 +276,16 @@ export async function release(name, hosts = []) {
   if (!mayOrder()) return;
   const done = await question({
     title: `Release ${name}?`,
-    body: [el("p", {}, hosts.length > 0 ? `${hosts.join(", ")} will use the lines that all use.` : "All hosts will use it as any other line."), el("p", {}, "No connection is reset.")],
+    body: [
+      el(
+        "p",
+        {},
+        hosts.length > 0
+          ? `${hosts.join(", ")} will use the lines that all use.`
+          : "All hosts will use it as any other line.",
+      ),
+      el("p", {}, "No connection is reset."),
+    ],
     confirm: "Release",
     act: () => ask("/v1/release", { body: { uplink: name, hosts } }),
   });
@@ -219,4 +293,3 @@ export async function release(name, hosts = []) {
   say(`${name} is released.`);
   done.warnings.forEach((warning) => say(warning, "warn"));
 }
-

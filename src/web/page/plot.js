@@ -16,7 +16,9 @@ function roundUp(value, isPercent) {
 /** Where on the axis times are written, and how. */
 function timeMarks(from, to, most) {
   const span = to - from;
-  const steps = [60, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 86_400, 172_800, 432_000, 864_000, 2_592_000, 5_184_000];
+  const steps = [
+    60, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 86_400, 172_800, 432_000, 864_000, 2_592_000, 5_184_000,
+  ];
   const step = steps.find((one) => span / one <= most) ?? steps.at(-1);
   const shift = new Date(from * 1000).getTimezoneOffset() * 60;
   const marks = [];
@@ -75,7 +77,8 @@ function grid({ right, bottom, x, y }, { from, to, most, step }, format) {
   }
   for (const [at, text] of timeMarks(from, to, Math.max(2, (right - LEFT) / 75))) {
     parts.push(svg("line", { class: "grid", x1: x(at), x2: x(at), y1: TOP, y2: bottom }));
-    if (x(at) < right - 16) parts.push(svg("text", { class: "axis", x: x(at), y: bottom + 17, "text-anchor": "middle" }, text));
+    if (x(at) < right - 16)
+      parts.push(svg("text", { class: "axis", x: x(at), y: bottom + 17, "text-anchor": "middle" }, text));
   }
   return parts;
 }
@@ -88,10 +91,18 @@ function reader(drawing, series, place, range, format) {
     const at = move.clientX - drawing.getBoundingClientRect().left;
     const time = place.timeAt(at);
     if (time < range.from || time > range.to) return;
-    for (const [name, value] of [["x1", at], ["x2", at], ["y2", place.bottom], ["visibility", "visible"]]) line.setAttribute(name, value);
+    for (const [name, value] of [
+      ["x1", at],
+      ["x2", at],
+      ["y2", place.bottom],
+      ["visibility", "visible"],
+    ])
+      line.setAttribute(name, value);
     if (!line.isConnected) drawing.append(line);
     const values = series.map((one) => [one.name, nearest(one.points, time)?.[1]]);
-    const said = values.map(([name, value]) => `${name} ${value === null || value === undefined ? "–" : format(value)}`);
+    const said = values.map(
+      ([name, value]) => `${name} ${value === null || value === undefined ? "–" : format(value)}`,
+    );
     readout.textContent = `${new Date(time * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" })}: ${said.join(", ")}`;
   });
   drawing.addEventListener("pointerleave", () => {
@@ -107,7 +118,10 @@ function settled(points, pixels, isPercent) {
   if (each <= 1) return points;
   const all = [];
   for (let at = 0; at < points.length; at += each) {
-    const some = points.slice(at, at + each).map(([, value]) => value).filter((value) => value !== null && value !== undefined);
+    const some = points
+      .slice(at, at + each)
+      .map(([, value]) => value)
+      .filter((value) => value !== null && value !== undefined);
     const mean = some.reduce((sum, value) => sum + value, 0) / some.length;
     all.push([points[at][0], some.length === 0 ? null : isPercent ? Math.max(...some) : mean]);
   }
@@ -141,8 +155,17 @@ function rangeOf(series, least, isPercent) {
 /** Which curve is whose; one alone needs none. */
 function legend(series) {
   if (series.length < 2) return null;
-  const sample = (at) => svg("svg", { viewBox: "0 0 24 8", "aria-hidden": "true" }, svg("path", { class: `curve c${at % 8}`, d: "M1 4H23" }));
-  return el("ul", { class: "legend" }, series.map((one, at) => el("li", {}, sample(at), one.name)));
+  const sample = (at) =>
+    svg(
+      "svg",
+      { viewBox: "0 0 24 8", "aria-hidden": "true" },
+      svg("path", { class: `curve c${at % 8}`, d: "M1 4H23" }),
+    );
+  return el(
+    "ul",
+    { class: "legend" },
+    series.map((one, at) => el("li", {}, sample(at), one.name)),
+  );
 }
 
 /**
@@ -151,20 +174,40 @@ function legend(series) {
  */
 export function plot({ title, series, format, least = 0, height = 190, isPercent = false }) {
   const filled = series.filter((one) => one.points.length > 0);
-  if (filled.length === 0) return el("figure", { class: "plot" }, el("figcaption", {}, title), el("p", { class: "quiet" }, "Nothing is known of this time yet."));
+  if (filled.length === 0)
+    return el(
+      "figure",
+      { class: "plot" },
+      el("figcaption", {}, title),
+      el("p", { class: "quiet" }, "Nothing is known of this time yet."),
+    );
   const range = rangeOf(filled, least, isPercent);
   const drawing = svg("svg", { height, role: "img", "aria-label": `${title}; the table below has the numbers` });
   const place = {};
   const draw = (width) => {
     Object.assign(place, frame(width, height, range));
-    const curves = filled.map((one, at) => svg("path", { class: `curve c${at % 8}`, d: path(settled(one.points, width - LEFT, isPercent), place.x, place.y) }));
+    const curves = filled.map((one, at) =>
+      svg("path", {
+        class: `curve c${at % 8}`,
+        d: path(settled(one.points, width - LEFT, isPercent), place.x, place.y),
+      }),
+    );
     drawing.replaceChildren(...grid(place, range, format), ...curves);
   };
   draw(460);
   new ResizeObserver(([{ contentRect }]) => contentRect.width > 0 && draw(contentRect.width)).observe(drawing);
   const details = el("details", {}, el("summary", {}, "As a table"));
   details.addEventListener("toggle", () => {
-    if (details.open && !details.querySelector("table")) details.append(asTable(title, filled, format, range.to - range.from));
+    if (details.open && !details.querySelector("table"))
+      details.append(asTable(title, filled, format, range.to - range.from));
   });
-  return el("figure", { class: "plot" }, el("figcaption", {}, title), legend(filled), drawing, reader(drawing, filled, place, range, format), details);
+  return el(
+    "figure",
+    { class: "plot" },
+    el("figcaption", {}, title),
+    legend(filled),
+    drawing,
+    reader(drawing, filled, place, range, format),
+    details,
+  );
 }

@@ -19,8 +19,14 @@ function pointAt(area, said) {
 }
 
 function verdict(place, { ok, error, warnings = [], changes }) {
-  const head = ok ? el("p", { class: "good" }, changes ? "Saved, and in force." : "This configuration is right.") : el("p", { class: "problem-box" }, error);
-  place.replaceChildren(head, ...(changes ?? []).map((change) => el("p", {}, change)), ...warnings.map((warning) => el("p", { class: "warn" }, warning)));
+  const head = ok
+    ? el("p", { class: "good" }, changes ? "Saved, and in force." : "This configuration is right.")
+    : el("p", { class: "problem-box" }, error);
+  place.replaceChildren(
+    head,
+    ...(changes ?? []).map((change) => el("p", {}, change)),
+    ...warnings.map((warning) => el("p", { class: "warn" }, warning)),
+  );
 }
 
 /** The configuration's text, to check and to save. */
@@ -41,7 +47,15 @@ export function configuration(place) {
       if (!result.ok) return;
       const done = await question({
         title: "Save this configuration?",
-        body: [el("p", {}, "It is in force at once. Lines that are the same notice nothing; connections of lines that go, or get another address, end."), ...result.warnings.map((warning) => el("p", { class: "warn" }, warning)), el("p", { class: "quiet" }, "What the file says now is kept beside it, as .bak.")],
+        body: [
+          el(
+            "p",
+            {},
+            "It is in force at once. Lines that are the same notice nothing; connections of lines that go, or get another address, end.",
+          ),
+          ...result.warnings.map((warning) => el("p", { class: "warn" }, warning)),
+          el("p", { class: "quiet" }, "What the file says now is kept beside it, as .bak."),
+        ],
         confirm: "Save",
         act: () => ask("/v1/config", { body: { text: area.value, was: saved } }),
       });
@@ -49,7 +63,13 @@ export function configuration(place) {
       saved = area.value;
       verdict(said, { ok: true, ...done });
     });
-  const buttons = el("div", { class: "buttons" }, el("button", { type: "button", on: { click: () => trying(check) } }, "Check"), el("button", { type: "button", class: "primary", on: { click: save } }, "Save"), el("button", { type: "button", on: { click: () => (area.value = saved) } }, "As it was"));
+  const buttons = el(
+    "div",
+    { class: "buttons" },
+    el("button", { type: "button", on: { click: () => trying(check) } }, "Check"),
+    el("button", { type: "button", class: "primary", on: { click: save } }, "Save"),
+    el("button", { type: "button", on: { click: () => (area.value = saved) } }, "As it was"),
+  );
   place.append(path, field("Text", area), buttons, said);
   const keep = (leaving) => {
     if (area.value !== saved) leaving.preventDefault();
@@ -67,19 +87,50 @@ export function configuration(place) {
 export function reservations(place) {
   const list = el("ul", { class: "rows" });
   const draw = () => {
-    const all = (live.status?.uplinks ?? []).flatMap((line) => (line.reserved ?? []).map((one) => ({ line: line.name, ...one })));
+    const all = (live.status?.uplinks ?? []).flatMap((line) =>
+      (line.reserved ?? []).map((one) => ({ line: line.name, ...one })),
+    );
     const key = JSON.stringify(all);
     if (list.dataset.key === key) return;
     list.dataset.key = key;
-    list.replaceChildren(...(all.length === 0 ? [el("li", { class: "quiet" }, "No line is reserved.")] : all.map((one) => el("li", {}, el("span", {}, el("strong", {}, one.line), ` for ${one.name ? `${one.name} (${one.host})` : one.host}, by ${one.by}${one.until ? `, until ${clock(one.until)}` : ""}`), el("button", { type: "button", class: "small", on: { click: () => release(one.line, [one.host]) } }, "Release")))));
+    list.replaceChildren(
+      ...(all.length === 0
+        ? [el("li", { class: "quiet" }, "No line is reserved.")]
+        : all.map((one) =>
+            el(
+              "li",
+              {},
+              el(
+                "span",
+                {},
+                el("strong", {}, one.line),
+                ` for ${one.name ? `${one.name} (${one.host})` : one.host}, by ${one.by}${one.until ? `, until ${clock(one.until)}` : ""}`,
+              ),
+              el(
+                "button",
+                { type: "button", class: "small", on: { click: () => release(one.line, [one.host]) } },
+                "Release",
+              ),
+            ),
+          )),
+    );
   };
-  const lines = el("div", { class: "buttons" }, (live.status?.uplinks ?? []).map((line) => el("button", { type: "button", class: "small", on: { click: () => reserve(line.name) } }, `Reserve ${line.name}`)));
+  const lines = el(
+    "div",
+    { class: "buttons" },
+    (live.status?.uplinks ?? []).map((line) =>
+      el("button", { type: "button", class: "small", on: { click: () => reserve(line.name) } }, `Reserve ${line.name}`),
+    ),
+  );
   place.append(el("p", { class: "quiet" }, "A reserved line gets new connections of its hosts alone."), list, lines);
   draw();
   return on("status", draw);
 }
 
-const sent = (time) => (time === null || time === undefined ? "nothing sent yet" : `last sent ${clock(typeof time === "number" ? time * 1000 : time)}`);
+const sent = (time) =>
+  time === null || time === undefined
+    ? "nothing sent yet"
+    : `last sent ${clock(typeof time === "number" ? time * 1000 : time)}`;
 
 /** Channels by which people are told, each with a test. */
 export function notifications(place) {
@@ -92,7 +143,24 @@ export function notifications(place) {
         say(`A test is on its way by ${channel}.`);
         await draw();
       });
-    list.replaceChildren(...(channels.length === 0 ? [el("li", { class: "quiet" }, "There are none: [[notify]] in the configuration makes one.")] : channels.map((one) => el("li", {}, el("span", {}, el("strong", {}, one.name), ` (${one.kind}): ${sent(one.last_sent)}${one.queued ? `, ${count(one.queued, "message")} waiting` : ""}`, one.last_error && el("span", { class: "bad block" }, one.last_error)), el("button", { type: "button", class: "small", on: { click: test(one.name) } }, "Test")))));
+    list.replaceChildren(
+      ...(channels.length === 0
+        ? [el("li", { class: "quiet" }, "There are none: [[notify]] in the configuration makes one.")]
+        : channels.map((one) =>
+            el(
+              "li",
+              {},
+              el(
+                "span",
+                {},
+                el("strong", {}, one.name),
+                ` (${one.kind}): ${sent(one.last_sent)}${one.queued ? `, ${count(one.queued, "message")} waiting` : ""}`,
+                one.last_error && el("span", { class: "bad block" }, one.last_error),
+              ),
+              el("button", { type: "button", class: "small", on: { click: test(one.name) } }, "Test"),
+            ),
+          )),
+    );
   };
   place.append(list);
   trying(draw);

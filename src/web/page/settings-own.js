@@ -10,7 +10,11 @@ const password = (name, autocomplete) => el("input", { name, type: "password", r
 async function changePassword() {
   const done = await question({
     title: "Change my password",
-    body: [field("Password now", password("old", "current-password")), field("New password", password("new", "new-password")), field("New password, again", password("again", "new-password"))],
+    body: [
+      field("Password now", password("old", "current-password")),
+      field("New password", password("new", "new-password")),
+      field("New password, again", password("again", "new-password")),
+    ],
     confirm: "Change",
     act: async (form) => {
       const { old, new: fresh, again } = Object.fromEntries(new FormData(form));
@@ -39,7 +43,13 @@ async function everywhere() {
 export function me(place) {
   place.append(
     el("p", {}, "You are ", el("strong", {}, session.user.name), `, ${session.user.role}.`),
-    el("div", { class: "buttons" }, el("button", { type: "button", on: { click: changePassword } }, "Change my password"), el("button", { type: "button", on: { click: () => trying(() => signOut()) } }, "Sign out"), el("button", { type: "button", on: { click: everywhere } }, "Sign out everywhere")),
+    el(
+      "div",
+      { class: "buttons" },
+      el("button", { type: "button", on: { click: changePassword } }, "Change my password"),
+      el("button", { type: "button", on: { click: () => trying(() => signOut()) } }, "Sign out"),
+      el("button", { type: "button", on: { click: everywhere } }, "Sign out everywhere"),
+    ),
     el("p", { class: "quiet" }, `Potato ${session.version}`),
   );
 }

@@ -20,14 +20,35 @@ const SECTIONS = [
 
 export function show(main, { argument, heading }) {
   if (session.user === null) {
-    main.append(el("section", { class: "box" }, el("p", {}, "Settings are for those who have signed in."), el("div", { class: "buttons" }, el("a", { class: "button primary-link", href: `#/sign-in?back=${encodeURIComponent("#/settings")}` }, "Sign in"))));
+    main.append(
+      el(
+        "section",
+        { class: "box" },
+        el("p", {}, "Settings are for those who have signed in."),
+        el(
+          "div",
+          { class: "buttons" },
+          el(
+            "a",
+            { class: "button primary-link", href: `#/sign-in?back=${encodeURIComponent("#/settings")}` },
+            "Sign in",
+          ),
+        ),
+      ),
+    );
     return undefined;
   }
   const mine = SECTIONS.filter(([, , role]) => isAtLeast(role));
   const chosen = mine.find(([name]) => name === argument) ?? mine[0];
   heading.textContent = "Settings";
-  const links = mine.map(([name, text]) => el("a", { href: `#/settings/${name}`, "aria-current": name === chosen[0] ? "true" : null }, text));
-  const place = el("section", { class: "box", "aria-labelledby": "section-title" }, el("h2", { id: "section-title" }, chosen[1]));
+  const links = mine.map(([name, text]) =>
+    el("a", { href: `#/settings/${name}`, "aria-current": name === chosen[0] ? "true" : null }, text),
+  );
+  const place = el(
+    "section",
+    { class: "box", "aria-labelledby": "section-title" },
+    el("h2", { id: "section-title" }, chosen[1]),
+  );
   main.append(el("nav", { class: "tabs", "aria-label": "Settings" }, links), place);
   return chosen[3](place);
 }

@@ -7,7 +7,8 @@ import { claim, session, signIn, signOut } from "/session.js";
 
 export const title = "Sign in";
 
-const input = (name, type, autocomplete, more = {}) => el("input", { name, type, autocomplete, required: true, autocapitalize: "none", spellcheck: "false", ...more });
+const input = (name, type, autocomplete, more = {}) =>
+  el("input", { name, type, autocomplete, required: true, autocapitalize: "none", spellcheck: "false", ...more });
 
 /** A form that does something with the router, and shows what that refuses. */
 function form(fields, label, act) {
@@ -24,7 +25,8 @@ function form(fields, label, act) {
       problem.textContent = refusal.message;
       problem.hidden = false;
       // Throttled: not before its time.
-      if (refusal.retryAfter) await new Promise((resolve) => setTimeout(resolve, Math.min(refusal.retryAfter, 30) * 1000));
+      if (refusal.retryAfter)
+        await new Promise((resolve) => setTimeout(resolve, Math.min(refusal.retryAfter, 30) * 1000));
     } finally {
       go.disabled = false;
     }
@@ -40,11 +42,15 @@ function goBack(query) {
 
 function signInForm(query) {
   const name = input("name", "text", "username");
-  return form([field("Name", name), field("Password", input("password", "password", "current-password"))], "Sign in", async ({ name: who, password }) => {
-    await signIn(who.trim(), password);
-    say(`Hello, ${session.user.name}.`);
-    goBack(query);
-  });
+  return form(
+    [field("Name", name), field("Password", input("password", "password", "current-password"))],
+    "Sign in",
+    async ({ name: who, password }) => {
+      await signIn(who.trim(), password);
+      say(`Hello, ${session.user.name}.`);
+      goBack(query);
+    },
+  );
 }
 
 function claimForm(query) {
@@ -63,14 +69,38 @@ function claimForm(query) {
 }
 
 function signedIn() {
-  const leave = (everywhere) => () => signOut(everywhere).then(() => say(everywhere ? "Signed out everywhere." : "Signed out."), (refusal) => say(refusal.message, "bad"));
-  return el("div", { class: "stack" }, el("p", {}, "You are ", el("strong", {}, session.user.name), `, ${session.user.role}.`), el("div", { class: "buttons" }, el("button", { type: "button", class: "primary", on: { click: leave(false) } }, "Sign out"), el("button", { type: "button", on: { click: leave(true) } }, "Sign out everywhere"), el("a", { class: "button", href: "#/" }, "To the lines")));
+  const leave = (everywhere) => () =>
+    signOut(everywhere).then(
+      () => say(everywhere ? "Signed out everywhere." : "Signed out."),
+      (refusal) => say(refusal.message, "bad"),
+    );
+  return el(
+    "div",
+    { class: "stack" },
+    el("p", {}, "You are ", el("strong", {}, session.user.name), `, ${session.user.role}.`),
+    el(
+      "div",
+      { class: "buttons" },
+      el("button", { type: "button", class: "primary", on: { click: leave(false) } }, "Sign out"),
+      el("button", { type: "button", on: { click: leave(true) } }, "Sign out everywhere"),
+      el("a", { class: "button", href: "#/" }, "To the lines"),
+    ),
+  );
 }
 
 function words() {
-  if (!session.claimed) return ["Welcome to Potato", "This router belongs to nobody yet. Whoever has the code from its console becomes its first admin."];
+  if (!session.claimed)
+    return [
+      "Welcome to Potato",
+      "This router belongs to nobody yet. Whoever has the code from its console becomes its first admin.",
+    ];
   if (session.user) return ["Signed in", ""];
-  return ["Sign in", session.look === "anyone" ? "Everybody here may look. To change something, say who you are." : "This router shows its lines to those who sign in."];
+  return [
+    "Sign in",
+    session.look === "anyone"
+      ? "Everybody here may look. To change something, say who you are."
+      : "This router shows its lines to those who sign in.",
+  ];
 }
 
 export function show(main, { heading, query }) {

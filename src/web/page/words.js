@@ -18,13 +18,25 @@ export const look = (state) => {
 };
 
 const inUnits = (value, units) => {
-  for (const [unit, size] of units) if (value >= size) return `${(value / size).toFixed(value >= 10 * size ? 0 : 1)} ${unit}`;
+  for (const [unit, size] of units)
+    if (value >= size) return `${(value / size).toFixed(value >= 10 * size ? 0 : 1)} ${unit}`;
   return null;
 };
 
-export const rate = (bits) => inUnits(bits, [["Gbit/s", 1e9], ["Mbit/s", 1e6], ["kbit/s", 1e3]]) ?? `${Math.round(bits)} bit/s`;
+export const rate = (bits) =>
+  inUnits(bits, [
+    ["Gbit/s", 1e9],
+    ["Mbit/s", 1e6],
+    ["kbit/s", 1e3],
+  ]) ?? `${Math.round(bits)} bit/s`;
 
-export const amount = (bytes) => inUnits(bytes, [["TB", 1e12], ["GB", 1e9], ["MB", 1e6], ["kB", 1e3]]) ?? `${bytes} B`;
+export const amount = (bytes) =>
+  inUnits(bytes, [
+    ["TB", 1e12],
+    ["GB", 1e9],
+    ["MB", 1e6],
+    ["kB", 1e3],
+  ]) ?? `${bytes} B`;
 
 export const percent = (value) => (value === null || value === undefined ? "–" : `${value} %`);
 
@@ -34,7 +46,12 @@ export const count = (number, one, many = `${one}s`) => `${number.toLocaleString
 
 /** A span of seconds, roughly. */
 export function span(seconds) {
-  for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60]]) if (seconds >= size) return `${Math.floor(seconds / size)} ${unit}`;
+  for (const [unit, size] of [
+    ["d", 86400],
+    ["h", 3600],
+    ["min", 60],
+  ])
+    if (seconds >= size) return `${Math.floor(seconds / size)} ${unit}`;
   return `${Math.floor(seconds)} s`;
 }
 
@@ -89,11 +106,21 @@ export function told(event) {
   }
   if (event.event === "link-ordered") {
     const tone = event.cause ? "quiet" : event.to === "up" ? "good" : "bad";
-    return { tone, icon: event.to === "up" ? "up" : "down", who: by, what: `${event.to}${because(event)}`, line: event.uplink };
+    return {
+      tone,
+      icon: event.to === "up" ? "up" : "down",
+      who: by,
+      what: `${event.to}${because(event)}`,
+      line: event.uplink,
+    };
   }
-  const [icon, tone, say] = KINDS[event.event] ?? ["info", "quiet", (one) => `${one.event.replaceAll("-", " ")}${one.to ? ` ${one.to}` : ""}${because(one)}`];
+  const [icon, tone, say] = KINDS[event.event] ?? [
+    "info",
+    "quiet",
+    (one) => `${one.event.replaceAll("-", " ")}${one.to ? ` ${one.to}` : ""}${because(one)}`,
+  ];
   const who = by ?? event.uplink ?? "router";
-  return { tone, icon, who, what: say(event), line: by ? event.uplink ?? "" : "" };
+  return { tone, icon, who, what: say(event), line: by ? (event.uplink ?? "") : "" };
 }
 
 /** The same in one line of text. */
