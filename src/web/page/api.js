@@ -57,3 +57,29 @@ export async function ask(path, { body, method = body === undefined ? "GET" : "P
   const text = await response.text();
   return text ? JSON.parse(text) : null;
 }
+
+/**
+ * Does `work(signal)` at once, and again `every` milliseconds after it is done; what it is refused is given to `refused`.
+ * `now` does it at once, in place of what is under way, and `stop` ends it.
+ */
+export function again(work, every, refused = () => {}) {
+  let control = new AbortController();
+  let timer = null;
+  const stop = () => {
+    control.abort();
+    clearTimeout(timer);
+  };
+  const now = async () => {
+    stop();
+    control = new AbortController();
+    const { signal } = control;
+    try {
+      await work(signal);
+    } catch (refusal) {
+      if (!signal.aborted) refused(refusal);
+    }
+    if (!signal.aborted) timer = setTimeout(now, every());
+  };
+  now();
+  return { now, stop };
+}

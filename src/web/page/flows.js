@@ -1,8 +1,8 @@
 // All connections, in a list of which only what is seen is drawn, so that ten thousand are as smooth as ten.
 
-import { ask } from "/api.js";
+import { again, ask } from "/api.js";
 import { choice, el, field, setAttribute, setText, table } from "/dom.js";
-import { live } from "/live.js";
+import { lineChoice } from "/lines.js";
 import { amount, count, rate, span } from "/words.js";
 
 export const title = "Flows";
@@ -12,7 +12,7 @@ const ROW = () => (matchMedia("(max-width: 54rem)").matches ? 64 : 40);
 /** Flows that are asked for at once. */
 const MOST = 20_000;
 /** Many flows are asked for less often: the answer is long. In milliseconds. */
-const again = (number) => (number < 2000 ? 4000 : 15_000);
+const pause = (number) => (number < 2000 ? 4000 : 15_000);
 
 const REASONS = {
   soonest: "a typical transfer was expected to be done soonest there",
@@ -35,6 +35,13 @@ const COLUMNS = [
   ["in", "In", (flow) => flow.in.bytes, amount],
   ["out", "Out", (flow) => flow.out.bytes, amount],
   ["age", "Age", (flow) => flow.age_seconds, span],
+];
+
+const PROTOCOLS = [
+  ["", "all"],
+  ["tcp", "TCP"],
+  ["udp", "UDP"],
+  ["icmp", "ICMP"],
 ];
 
 const keyOf = (flow) => `${flow.protocol} ${flow.host} ${flow.remote}`;
@@ -200,110 +207,123 @@ const searchable = (flow) =>
     text: `${flow.protocol} ${flow.host} ${flow.remote} ${flow.external} ${flow.uplink} ${flow.state} ${flow.rule ?? ""} ${flow.class}`.toLowerCase(),
   });
 
-export function show(main, { query }) {
-  const wanted = { words: [], line: query.get("line") ?? "", protocol: "", sort: 5, isUp: false };
-  let flows = [];
-  let timer = null;
-  const control = new AbortController();
-  const list = new VirtualList(why);
-  const note = el("p", { class: "quiet", role: "status" }, "Asking …");
-  const names = live.status?.uplinks.map((line) => line.name) ?? [];
-  const words = el("input", { type: "search", autocomplete: "off", value: query.get("host") ?? "" });
-  const line = choice(
-    [["", "all lines"], ...[...new Set([...names, wanted.line])].filter(Boolean).map((name) => [name, name])],
-    wanted.line,
-  );
-  const protocol = choice(
-    [
-      ["", "all"],
-      ["tcp", "TCP"],
-      ["udp", "UDP"],
-      ["icmp", "ICMP"],
-    ],
-    "",
-  );
-  const heads = COLUMNS.map(([key, name], at) =>
-    el(
-      "span",
-      { role: "columnheader", class: `cell f-${key}` },
-      el("button", { type: "button", class: "sort", on: { click: () => order(at) } }, name),
-    ),
-  );
-  const grid = el(
-    "div",
-    { class: "flows box flush", role: "table", "aria-label": "Connections" },
-    el("div", { role: "rowgroup" }, el("div", { role: "row", class: "flow head", "aria-rowindex": "1" }, heads)),
-    list.frame,
-  );
-  const draw = () => {
-    const isMatch = matches(wanted.words);
-    const value = COLUMNS[wanted.sort][2];
-    const sign = wanted.isUp ? 1 : -1;
-    const found = flows.filter(
-      (flow) =>
-        (!wanted.line || flow.uplink === wanted.line) &&
-        (!wanted.protocol || flow.protocol === wanted.protocol) &&
-        isMatch(flow),
-    );
-    found.sort((one, other) => {
-      const [left, right] = [value(one), value(other)];
-      return sign * (left < right ? -1 : left > right ? 1 : 0);
+/** Which flows are wanted, and in which order. */
+class Wanted {
+  words = [];
+  protocol = "";
+  /** The column that they are ordered by: what came in, at first. */
+  sort = 5;
+  isUp = false;
+
+  constructor(words, line) {
+    this.find(words);
+    this.line = line;
+  }
+
+  find(words) {
+    this.words = words.toLowerCase().split(/\s+/).filter(Boolean);
+  }
+
+  order(at) {
+    // Words go up at first, numbers down.
+    this.isUp = this.sort === at ? !this.isUp : at < 5;
+    this.sort = at;
+  }
+
+  of(flows) {
+    const isMatch = matches(this.words);
+    const isIts = (flow) => !this.line || flow.uplink === this.line;
+    const isSpoken = (flow) => !this.protocol || flow.protocol === this.protocol;
+    const value = COLUMNS[this.sort][2];
+    const sign = this.isUp ? 1 : -1;
+    const compared = (left, right) => sign * (left < right ? -1 : left > right ? 1 : 0);
+    const found = flows.filter((flow) => isIts(flow) && isSpoken(flow) && isMatch(flow));
+    return found.sort((one, other) => compared(value(one), value(other)));
+  }
+}
+
+/** The table of flows, with heads that order it. */
+class FlowTable {
+  list = new VirtualList(why);
+
+  constructor(order) {
+    this.heads = COLUMNS.map(([key, name], at) => {
+      const button = el("button", { type: "button", class: "sort", on: { click: () => order(at) } }, name);
+      return el("span", { role: "columnheader", class: `cell f-${key}` }, button);
     });
-    setAttribute(grid, "aria-rowcount", found.length + 1);
-    heads.forEach((head, at) =>
-      setAttribute(head, "aria-sort", at === wanted.sort ? (wanted.isUp ? "ascending" : "descending") : null),
-    );
-    list.show(found);
-    setText(
-      note,
-      found.length === flows.length
-        ? `${count(flows.length, "connection")}. Choose one to see why it has its line.`
-        : `${found.length.toLocaleString("en")} of ${count(flows.length, "connection")}.`,
-    );
-  };
-  const order = (at) => {
-    wanted.isUp = wanted.sort === at ? !wanted.isUp : at < 5;
-    wanted.sort = at;
-    draw();
-  };
-  const filter = () => {
-    wanted.words = words.value.toLowerCase().split(/\s+/).filter(Boolean);
-    wanted.line = line.value;
-    wanted.protocol = protocol.value;
-    draw();
-  };
-  const look = async () => {
-    clearTimeout(timer);
-    try {
-      ({ flows } = await ask(`/v1/flows?limit=${MOST}`, { signal: control.signal }));
-      flows.forEach(searchable);
-      draw();
-    } catch (refusal) {
-      if (refusal.name === "AbortError") return;
-      setText(note, refusal.message);
-    }
-    if (!control.signal.aborted) timer = setTimeout(look, again(flows.length));
-  };
-  words.addEventListener("input", filter);
-  line.addEventListener("change", filter);
-  protocol.addEventListener("change", filter);
-  wanted.words = words.value.toLowerCase().split(/\s+/).filter(Boolean);
-  main.append(
-    el(
+    const head = el("div", { role: "row", class: "flow head", "aria-rowindex": "1" }, this.heads);
+    this.place = el(
       "div",
-      { class: "row tools" },
-      field("Find", words),
-      field("Line", line),
-      field("Protocol", protocol),
-      el("button", { type: "button", on: { click: look } }, "Look again"),
-    ),
-    note,
-    grid,
+      { class: "flows box flush", role: "table", "aria-label": "Connections" },
+      el("div", { role: "rowgroup" }, head),
+      this.list.frame,
+    );
+  }
+
+  show(found, { sort, isUp }) {
+    const way = isUp ? "ascending" : "descending";
+    setAttribute(this.place, "aria-rowcount", found.length + 1);
+    this.heads.forEach((head, at) => setAttribute(head, "aria-sort", at === sort ? way : null));
+    this.list.show(found);
+  }
+}
+
+/** What can be wanted: gives the row of fields; `change` is called after each change. */
+function tools(wanted, words, change, look) {
+  const search = el("input", { type: "search", autocomplete: "off", value: words });
+  const line = lineChoice(wanted.line);
+  const protocol = choice(PROTOCOLS, wanted.protocol);
+  const take = () => {
+    wanted.find(search.value);
+    Object.assign(wanted, { line: line.value, protocol: protocol.value });
+    change();
+  };
+  search.addEventListener("input", take);
+  line.addEventListener("change", take);
+  protocol.addEventListener("change", take);
+  return el(
+    "div",
+    { class: "row tools" },
+    field("Find", search),
+    field("Line", line),
+    field("Protocol", protocol),
+    el("button", { type: "button", on: { click: look } }, "Look again"),
   );
-  look();
+}
+
+/** How many there are, and how many of them are shown. */
+const tally = (found, all) =>
+  found === all
+    ? `${count(all, "connection")}. Choose one to see why it has its line.`
+    : `${found.toLocaleString("en")} of ${count(all, "connection")}.`;
+
+export function show(main, { query }) {
+  const words = query.get("host") ?? "";
+  const wanted = new Wanted(words, query.get("line") ?? "");
+  const note = el("p", { class: "quiet", role: "status" }, "Asking …");
+  let flows = [];
+  const draw = () => {
+    const found = wanted.of(flows);
+    grid.show(found, wanted);
+    setText(note, tally(found.length, flows.length));
+  };
+  const grid = new FlowTable((at) => {
+    wanted.order(at);
+    draw();
+  });
+  const look = async (signal) => {
+    ({ flows } = await ask(`/v1/flows?limit=${MOST}`, { signal }));
+    flows.forEach(searchable);
+    draw();
+  };
+  const looking = again(
+    look,
+    () => pause(flows.length),
+    (refusal) => setText(note, refusal.message),
+  );
+  main.append(tools(wanted, words, draw, looking.now), note, grid.place);
   return () => {
-    control.abort();
-    clearTimeout(timer);
-    list.resize.disconnect();
+    looking.stop();
+    grid.list.resize.disconnect();
   };
 }

@@ -1,8 +1,8 @@
 // How lines did: rates, loss, round trips over an hour, a day, a month, a year.
 
-import { ask } from "/api.js";
-import { choice, el, field } from "/dom.js";
-import { live } from "/live.js";
+import { again, ask } from "/api.js";
+import { el, field } from "/dom.js";
+import { lineChoice } from "/lines.js";
 import { plot } from "/plot.js";
 import { rate } from "/words.js";
 
@@ -87,57 +87,38 @@ function spans(chosen, choose) {
   return el("fieldset", { class: "segments" }, el("legend", { class: "unseen" }, "How far back"), made);
 }
 
+/** What is asked for, as the answer's and as the page's address have it. */
+const address = (path, { span, uplink }, key) =>
+  `${path}?span=${span}${uplink ? `&${key}=${encodeURIComponent(uplink)}` : ""}`;
+
 export function show(main, { query }) {
   const wanted = { span: query.get("span") ?? "hour", uplink: query.get("line") ?? "" };
   const plots = el("div", { class: "plots" });
   const problem = el("p", { class: "problem-box", role: "alert", hidden: true });
-  const names = live.status?.uplinks.map((line) => line.name) ?? [];
-  if (wanted.uplink && !names.includes(wanted.uplink)) names.push(wanted.uplink);
-  const select = choice([["", "all lines"], ...names.map((name) => [name, name])], wanted.uplink);
-  let request = new AbortController();
-  let timer = null;
-  const draw = async () => {
-    clearTimeout(timer);
-    request.abort();
-    request = new AbortController();
-    const asked = request;
-    try {
-      const line = wanted.uplink ? `&uplink=${encodeURIComponent(wanted.uplink)}` : "";
-      const said = await ask(`/v1/history?span=${wanted.span}${line}`, { signal: asked.signal });
-      // Who reads a table is not disturbed.
-      if (!plots.querySelector("details[open]"))
-        plots.replaceChildren(...(said.uplinks ? plotsOfAll(said.uplinks) : plotsOf(said.points)));
-      problem.hidden = true;
-    } catch (refusal) {
-      if (refusal.name === "AbortError") return;
+  const select = lineChoice(wanted.uplink);
+  const look = async (signal) => {
+    const said = await ask(address("/v1/history", wanted, "uplink"), { signal });
+    // Who reads a table is not disturbed.
+    if (!plots.querySelector("details[open]"))
+      plots.replaceChildren(...(said.uplinks ? plotsOfAll(said.uplinks) : plotsOf(said.points)));
+    problem.hidden = true;
+  };
+  const looking = again(
+    look,
+    () => AGAIN,
+    (refusal) => {
       problem.textContent = refusal.message;
       problem.hidden = false;
-    }
-    if (!asked.signal.aborted) timer = setTimeout(draw, AGAIN);
-  };
-  const choose = () => {
-    const line = wanted.uplink ? `&line=${encodeURIComponent(wanted.uplink)}` : "";
-    globalThis.history.replaceState(null, "", `#/history?span=${wanted.span}${line}`);
-    plots.querySelectorAll("details").forEach((one) => (one.open = false));
-    draw();
-  };
-  select.addEventListener("change", () => {
-    wanted.uplink = select.value;
-    choose();
-  });
-  const controls = el(
-    "div",
-    { class: "row tools" },
-    field("Line", select),
-    spans(wanted.span, (span) => {
-      wanted.span = span;
-      choose();
-    }),
+    },
   );
-  main.append(controls, problem, plots);
-  draw();
-  return () => {
-    request.abort();
-    clearTimeout(timer);
+  const choose = (change) => {
+    Object.assign(wanted, change);
+    globalThis.history.replaceState(null, "", address("#/history", wanted, "line"));
+    plots.querySelectorAll("details").forEach((one) => (one.open = false));
+    looking.now();
   };
+  select.addEventListener("change", () => choose({ uplink: select.value }));
+  const buttons = spans(wanted.span, (span) => choose({ span }));
+  main.append(el("div", { class: "row tools" }, field("Line", select), buttons), problem, plots);
+  return looking.stop;
 }

@@ -1,7 +1,7 @@
 // Who uses what.
 
-import { ask } from "/api.js";
-import { el, setText } from "/dom.js";
+import { again, ask } from "/api.js";
+import { el, setAttribute, setText } from "/dom.js";
 import { live } from "/live.js";
 import { amount, count, rate, span } from "/words.js";
 
@@ -83,84 +83,80 @@ function drawRow({ place, cells }, host) {
   place.hidden = false;
 }
 
-export function show(main) {
-  let sort = 1;
-  const rows = new Map();
-  const heads = COLUMNS.map(([name, , isNumber], at) => {
-    const button = el("button", { type: "button", class: "sort", on: { click: () => order(at) } }, name);
-    return el(
-      "th",
-      { scope: "col", class: isNumber && "number", "aria-sort": at === sort ? "descending" : null },
-      button,
-    );
-  });
-  const body = el("tbody", {});
-  const note = el("p", { class: "quiet" }, "Asking …");
-  let said = null;
-  let timer = null;
-  const control = new AbortController();
-  const draw = () => {
-    const value = COLUMNS[sort][1];
-    const isWord = sort === 0;
-    const hosts = said.hosts.toSorted((one, other) =>
-      isWord
-        ? String(value(one)).localeCompare(String(value(other)), "en", { numeric: true })
-        : value(other) - value(one),
-    );
-    if (total(said.others) > 0 || said.others.sessions > 0) hosts.push(said.others);
+/** The table of hosts. */
+class Table {
+  sort = 1;
+  said = null;
+  rows = new Map();
+  body = el("tbody", {});
+
+  constructor() {
+    this.heads = COLUMNS.map(([name, , isNumber], at) => {
+      const button = el("button", { type: "button", class: "sort", on: { click: () => this.order(at) } }, name);
+      return el("th", { scope: "col", class: isNumber && "number" }, button);
+    });
+    this.mark();
+    const caption = el("caption", { class: "unseen" }, "Hosts and what they use");
+    const table = el("table", { class: "hosts" }, caption, el("thead", {}, el("tr", {}, this.heads)), this.body);
+    const scroll = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Hosts" }, table);
+    this.place = el("section", { class: "box flush" }, scroll);
+  }
+
+  /** Says by which column it is ordered. */
+  mark() {
+    const way = this.sort === 0 ? "ascending" : "descending";
+    this.heads.forEach((head, at) => setAttribute(head, "aria-sort", at === this.sort ? way : null));
+  }
+
+  order(at) {
+    this.sort = at;
+    this.mark();
+    if (this.said) this.draw(this.said);
+  }
+
+  /** All hosts in order, and at the end those that have no row of their own. */
+  hosts() {
+    const value = COLUMNS[this.sort][1];
+    const byName = (one, other) => String(value(one)).localeCompare(String(value(other)), "en", { numeric: true });
+    const hosts = this.said.hosts.toSorted(this.sort === 0 ? byName : (one, other) => value(other) - value(one));
+    const { others } = this.said;
+    return total(others) > 0 || others.sessions > 0 ? [...hosts, others] : hosts;
+  }
+
+  draw(said) {
+    this.said = said;
+    const hosts = this.hosts();
     hosts.forEach((host, at) => {
       const key = host.address ?? "";
-      if (!rows.has(key)) rows.set(key, row());
-      drawRow(rows.get(key), host);
-      if (body.children[at] !== rows.get(key).place) body.insertBefore(rows.get(key).place, body.children[at] ?? null);
+      if (!this.rows.has(key)) this.rows.set(key, row());
+      const own = this.rows.get(key);
+      drawRow(own, host);
+      if (this.body.children[at] !== own.place) this.body.insertBefore(own.place, this.body.children[at] ?? null);
     });
-    while (body.children.length > hosts.length) body.lastElementChild.remove();
-    const all = live.status ? ` “In all” is since the router started, ${span(live.status.uptime_seconds)} ago.` : "";
-    const limit = said.limits.sessions
-      ? ` One host may have ${said.limits.sessions.toLocaleString("en")} connections.`
-      : "";
-    setText(note, `${count(said.hosts.length, "host")}. “Today” is since midnight.${all}${limit}`);
+    while (this.body.children.length > hosts.length) this.body.lastElementChild.remove();
+  }
+}
+
+/** What one should know of the numbers. */
+function about(said) {
+  const all = live.status ? ` “In all” is since the router started, ${span(live.status.uptime_seconds)} ago.` : "";
+  const most = said.limits.sessions;
+  const limit = most ? ` One host may have ${most.toLocaleString("en")} connections.` : "";
+  return `${count(said.hosts.length, "host")}. “Today” is since midnight.${all}${limit}`;
+}
+
+export function show(main) {
+  const hosts = new Table();
+  const note = el("p", { class: "quiet" }, "Asking …");
+  main.append(note, hosts.place);
+  const look = async (signal) => {
+    const said = await ask("/v1/hosts", { signal });
+    hosts.draw(said);
+    setText(note, about(said));
   };
-  const order = (at) => {
-    sort = at;
-    heads.forEach((head, number) =>
-      number === at
-        ? head.setAttribute("aria-sort", at === 0 ? "ascending" : "descending")
-        : head.removeAttribute("aria-sort"),
-    );
-    if (said) draw();
-  };
-  const look = async () => {
-    try {
-      said = await ask("/v1/hosts", { signal: control.signal });
-      draw();
-    } catch (refusal) {
-      if (refusal.name === "AbortError") return;
-      setText(note, refusal.message);
-    }
-    if (!control.signal.aborted) timer = setTimeout(look, AGAIN);
-  };
-  main.append(
-    note,
-    el(
-      "section",
-      { class: "box flush" },
-      el(
-        "div",
-        { class: "scroll", tabindex: "0", role: "region", "aria-label": "Hosts" },
-        el(
-          "table",
-          { class: "hosts" },
-          el("caption", { class: "unseen" }, "Hosts and what they use"),
-          el("thead", {}, el("tr", {}, heads)),
-          body,
-        ),
-      ),
-    ),
-  );
-  look();
-  return () => {
-    control.abort();
-    clearTimeout(timer);
-  };
+  return again(
+    look,
+    () => AGAIN,
+    (refusal) => setText(note, refusal.message),
+  ).stop;
 }

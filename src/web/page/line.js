@@ -1,6 +1,6 @@
 // One line: what it is, how it did, who is on it, and what can be done with it.
 
-import { ask } from "/api.js";
+import { again, ask } from "/api.js";
 import { el, icon, setText, table } from "/dom.js";
 import { eventList } from "/events.js";
 import { plotsOf } from "/history.js";
@@ -143,21 +143,6 @@ async function drawFlows(place, name, signal) {
   );
 }
 
-/** Asks for something again and again; gives what ends that. */
-function again(work, every) {
-  const control = new AbortController();
-  let timer = null;
-  const go = async () => {
-    await work(control.signal).catch(() => {});
-    if (!control.signal.aborted) timer = setTimeout(go, every);
-  };
-  go();
-  return () => {
-    control.abort();
-    clearTimeout(timer);
-  };
-}
-
 function buttons(name) {
   const made = {
     toggle: el("button", { type: "button", class: "primary", on: { click: () => toggle(name) } }),
@@ -170,76 +155,93 @@ function buttons(name) {
   return { made, place: el("div", { class: "buttons" }, Object.values(made)) };
 }
 
+/** The head of the panel: the potato, how the line is, and what can be done with it. */
+class Head {
+  constructor(heading, name) {
+    this.state = el("p", { class: "state" });
+    this.tag = el("span", { class: "tag", hidden: true });
+    this.problem = el("p", { class: "warn" });
+    this.orders = buttons(name);
+    const words = el("div", { class: "line-words" }, heading, this.tag, this.state, this.problem, this.orders.place);
+    this.place = el("section", { class: "box line-head" }, el("div", { class: "stage" }, potato()), words);
+  }
+
+  /** Draws `line`; without one, `otherwise` is said. */
+  draw(line, otherwise) {
+    this.orders.place.hidden = !line;
+    if (!line) {
+      setText(this.state, otherwise);
+      return;
+    }
+    const before = this.place.dataset.look;
+    dress(this.place, line);
+    if (before !== this.place.dataset.look) inStep();
+    setText(this.state, stateOf(line));
+    setText(this.tag, tagOf(line));
+    this.tag.hidden = tagOf(line) === "";
+    setText(this.problem, line.problem ?? "");
+    setText(this.orders.made.toggle, line.state === "down" ? "Put it up" : "Take it down");
+    this.orders.made.release.hidden = !(line.reserved?.length > 0);
+  }
+}
+
+/** What is known of the line now. */
+class Now {
+  facts = el("dl", { class: "facts" });
+  reserved = el("ul", { class: "reserved" });
+  asked = el("div", {});
+
+  draw(line) {
+    drawFacts(this.facts, line);
+    drawReserved(this.reserved, line);
+    const made = targets(line.health);
+    if (!this.asked.contains(document.activeElement)) this.asked.replaceChildren(...(made ? [made] : []));
+  }
+}
+
+const box = (title, ...children) => el("section", { class: "box" }, el("h2", {}, title), children);
+
+async function drawPlots(place, name, signal) {
+  const { points } = await ask(`/v1/history?span=hour&uplink=${encodeURIComponent(name)}`, { signal });
+  // Who reads a table is not disturbed.
+  if (!place.querySelector("details[open]")) place.replaceChildren(...plotsOf(points, 200));
+}
+
 export function show(main, { argument: name }) {
-  const drawing = potato();
-  const state = el("p", { class: "state" });
-  const tag = el("span", { class: "tag", hidden: true });
-  const problem = el("p", { class: "warn" });
-  const orders = buttons(name);
-  const stage = el("div", { class: "stage" }, drawing);
-  const head = el(
-    "section",
-    { class: "box line-head" },
-    stage,
-    el("div", { class: "line-words" }, main.querySelector("h1"), tag, state, problem, orders.place),
-  );
-  const list = el("dl", { class: "facts" });
-  const reserved = el("ul", { class: "reserved" });
-  const asked = el("div", {});
+  const head = new Head(main.querySelector("h1"), name);
+  const now = new Now();
   const flows = el("div", { class: "stack" }, el("p", { class: "quiet" }, "Asking …"));
   const plots = el("div", { class: "plots three" });
+  const longer = el("a", { href: `#/history?span=day&line=${encodeURIComponent(name)}` }, "A day, a month, a year");
   const happened = eventList(() => live.events.filter((event) => event.uplink === name).slice(-15));
   main.append(
     el("a", { class: "back", href: "#/" }, "‹ All lines"),
-    head,
-    el("section", { class: "box" }, el("h2", {}, "Now"), list, reserved, asked),
-    el(
-      "section",
-      { class: "box" },
-      el("h2", {}, "The last hour"),
-      plots,
-      el("a", { href: `#/history?span=day&line=${encodeURIComponent(name)}` }, "A day, a month, a year"),
-    ),
-    el("section", { class: "box" }, el("h2", {}, "Connections"), flows),
-    el("section", { class: "box" }, el("h2", {}, "Lately"), happened.place),
+    head.place,
+    box("Now", now.facts, now.reserved, now.asked),
+    box("The last hour", plots, longer),
+    box("Connections", flows),
+    box("Lately", happened.place),
   );
   const draw = (status) => {
     const line = status?.uplinks.find((one) => one.name === name);
-    if (!line) {
-      setText(state, status ? "There is no such line." : "Asking the router …");
-      orders.place.hidden = true;
-      return;
-    }
-    orders.place.hidden = false;
-    const before = head.dataset.look;
-    dress(head, line);
-    if (before !== head.dataset.look) inStep();
-    setText(state, stateOf(line));
-    setText(tag, tagOf(line));
-    tag.hidden = tagOf(line) === "";
-    setText(problem, line.problem ?? "");
-    setText(orders.made.toggle, line.state === "down" ? "Put it up" : "Take it down");
-    orders.made.release.hidden = !(line.reserved?.length > 0);
-    drawFacts(list, line);
-    drawReserved(reserved, line);
-    const made = targets(line.health);
-    if (!asked.contains(document.activeElement)) asked.replaceChildren(...(made ? [made] : []));
+    head.draw(line, status ? "There is no such line." : "Asking the router …");
+    if (line) now.draw(line);
   };
   draw(live.status);
+  const noPlots = (refusal) => plots.replaceChildren(el("p", { class: "quiet" }, refusal.message));
   const stops = [
     on("status", draw),
     on("event", happened.draw),
     on("past", happened.draw),
-    again((signal) => drawFlows(flows, name, signal), AGAIN),
-    again(async (signal) => {
-      const { points } = await ask(`/v1/history?span=hour&uplink=${encodeURIComponent(name)}`, { signal }).catch(
-        (refusal) => {
-          if (refusal.name !== "AbortError") plots.replaceChildren(el("p", { class: "quiet" }, refusal.message));
-          throw refusal;
-        },
-      );
-      if (!plots.querySelector("details[open]")) plots.replaceChildren(...plotsOf(points, 200));
-    }, 2 * AGAIN),
+    again(
+      (signal) => drawFlows(flows, name, signal),
+      () => AGAIN,
+    ).stop,
+    again(
+      (signal) => drawPlots(plots, name, signal),
+      () => 2 * AGAIN,
+      noPlots,
+    ).stop,
   ];
   return () => stops.forEach((stop) => stop());
 }

@@ -1,6 +1,6 @@
 // All lines, each a potato.
 
-import { byId, el, hidden, icon, setAttribute, setText, svg } from "/dom.js";
+import { byId, choice, el, hidden, icon, setAttribute, setText, svg } from "/dom.js";
 import { live, on } from "/live.js";
 import { toggle } from "/orders.js";
 import { count, look, milliseconds, percent, person, rate, TRENDS } from "/words.js";
@@ -21,6 +21,13 @@ export function dress(place, line) {
   setAttribute(place, "data-tone", look(line.state).tone);
   setAttribute(place, "data-role", (line.role || "balanced").split(" ")[0]);
   setAttribute(place, "data-reserved", line.reserved?.length > 0);
+}
+
+/** A choice among all lines, and `chosen`, be there such a line or not. */
+export function lineChoice(chosen) {
+  const names = live.status?.uplinks.map((line) => line.name) ?? [];
+  if (chosen && !names.includes(chosen)) names.push(chosen);
+  return choice([["", "all lines"], ...names.map((name) => [name, name])], chosen);
 }
 
 /** Brings all that marches into step. */
