@@ -305,6 +305,7 @@ fn every_channel_is_told_in_time_and_nothing_is_lost_or_told_twice() {
     for who in CHANNELS {
         let after = office.told(who, "dsl2 is up again") - back;
         eprintln!("{who}: told {:.0} ms after the first line was back", after * 1_000.0);
+        assert!(after < SOON_ENOUGH, "{who}: {after} s");
     }
     assert_eq!(office.times_told("dsl2 is lost"), 1);
     assert_eq!(office.times_told("dsl2 is up again"), 1);

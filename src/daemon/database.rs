@@ -1,8 +1,8 @@
 //! Files of SQLite's in the state directory.
 //!
 //! Opened with a log beside it (WAL), so that readers do not stop writers and a commit does not wait for the disk. A file that
-//! SQLite cannot read, or that another version has written, is put aside under another name and a new one begun: what the past
-//! has left never stops the present.
+//! SQLite cannot read, that another version has written, or that is another file's copy is put aside under another name and a new
+//! one begun: what the past has left never stops the present.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -144,8 +144,28 @@ fn prepare(connection: &Connection, version: i64, schema: &str) -> rusqlite::Res
     if tables == 0 && found(connection)? == 0 {
         connection.execute_batch(&format!("BEGIN; {schema}; PRAGMA user_version = {version}; COMMIT"))?;
     }
+    Ok((found(connection)?, damage(connection, schema)?))
+}
+
+/// What is broken about a file, if something is.
+fn damage(connection: &Connection, schema: &str) -> rusqlite::Result<Option<String>> {
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    Ok((found(connection)?, (verdict != "ok").then_some(verdict)))
+    if verdict != "ok" {
+        return Ok(Some(verdict));
+    }
+    let example = Connection::open_in_memory()?;
+    example.execute_batch(schema)?;
+    let found = columns(connection)?;
+    let mut missing = columns(&example)?.into_iter().filter(|column| !found.contains(column));
+    Ok(missing.next().map(|(table, column)| format!("its table {table} has no {column}, so it is another file")))
+}
+
+/// All tables' columns: table and column.
+fn columns(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    let all = "SELECT tables.name, columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns
+        WHERE tables.type = 'table'";
+    let mut statement = connection.prepare(all)?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 fn suffixed(path: &Path, suffix: &str) -> PathBuf {

@@ -15,6 +15,7 @@ mod lines;
 mod note;
 mod outbox;
 pub mod report;
+mod said;
 mod send;
 mod store;
 mod teller;

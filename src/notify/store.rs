@@ -1,28 +1,25 @@
 //! What must outlive a restart, in SQLite: what the core remembers, and the messages that are still to be sent.
 //!
 //! Each [`Store::keep`] is one transaction, so what has come of an event is on disk with the event's id, or neither is. A file that
-//! cannot be read is put aside. What cannot be written is kept in memory and written with the next change that can be.
+//! cannot be read is put aside ([`Database`]), a message that cannot be is left out. What cannot be written is kept in memory and written with the next change that can be.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusqlite::{Connection, params};
+use serde::de::DeserializeOwned;
 use tracing::{info, warn};
 
 use super::desk::Memory;
 use super::note::Message;
 use super::outbox::Change;
+use crate::daemon::{Database, DatabaseError};
 
 /// Which tables the file has.
 const VERSION: i64 = 1;
 /// Most changes that wait for a disk that takes none; the oldest are then not kept.
 const MOST_WAITING: usize = 5_000;
-/// Somebody who reads the file beside us may take this long.
-const LONGEST_LOCK: Duration = Duration::from_millis(500);
 
 const TABLES: &str = "
     CREATE TABLE memory (id INTEGER PRIMARY KEY CHECK (id = 1), content TEXT NOT NULL);
@@ -42,7 +39,7 @@ pub(super) struct Kept {
 #[derive(Debug)]
 pub(super) struct Store {
     path: PathBuf,
-    connection: Option<Connection>,
+    file: Option<Database>,
     waiting: Vec<(Arc<str>, Change)>,
     is_failing: bool,
 }
@@ -50,22 +47,14 @@ pub(super) struct Store {
 impl Store {
     /// Opens the file at `path`, or begins one. Without it, all is in memory alone, and it is tried again.
     pub(super) fn open(path: &Path) -> (Self, Kept) {
-        let mut store = Self { path: path.to_owned(), connection: None, waiting: Vec::new(), is_failing: false };
-        let opened = connect(path).or_else(|error| {
-            if !path.exists() {
-                return Err(error);
-            }
-            let aside = suffixed(path, ".broken");
-            warn!(path = %path.display(), %error, kept_as = %aside.display(), "queue of notifications is broken; a new one is begun");
-            put_aside(path, &aside).and_then(|()| connect(path))
-        });
-        match opened {
-            Ok((connection, kept)) => {
-                store.connection = Some(connection);
+        let mut store = Self { path: path.to_owned(), file: None, waiting: Vec::new(), is_failing: false };
+        match connect(path) {
+            Ok((file, kept)) => {
+                store.file = Some(file);
                 (store, kept)
             }
             Err(error) => {
-                store.note_failure(&error);
+                store.note_failure(&error.to_string());
                 (store, Kept::default())
             }
         }
@@ -89,19 +78,19 @@ impl Store {
 
     /// Forgets what waits for a channel that is no more.
     pub(super) fn forget_channel(&mut self, channel: &str) {
-        let Some(connection) = &self.connection else { return };
-        if let Err(error) = connection.execute("DELETE FROM waiting WHERE channel = ?1", [channel]) {
+        let Some(file) = &self.file else { return };
+        if let Err(error) = file.connection.execute("DELETE FROM waiting WHERE channel = ?1", [channel]) {
             self.note_failure(&error.to_string());
         }
     }
 
     fn write(&mut self, memory: &Memory) -> Result<(), String> {
-        if self.connection.is_none() {
-            self.connection = Some(connect(&self.path)?.0);
-        }
-        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(connect(&self.path).map_err(|error| error.to_string())?.0),
+        };
         let content = serde_json::to_string(memory).map_err(|error| error.to_string())?;
-        let written = connection.transaction().and_then(|transaction| {
+        let written = file.connection.transaction().and_then(|transaction| {
             for (channel, change) in &self.waiting {
                 match change {
                     Change::Added(message) => {
@@ -128,64 +117,42 @@ impl Store {
     }
 }
 
-fn connect(path: &Path) -> Result<(Connection, Kept), String> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(|error| error.to_string())?;
-    }
-    let opened = Connection::open(path).and_then(|connection| {
-        connection.busy_timeout(LONGEST_LOCK)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if tables == 0 {
-            connection.execute_batch(&format!("BEGIN; {TABLES}; PRAGMA user_version = {VERSION}; COMMIT"))?;
-        }
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        Ok((connection, version))
-    });
-    let (connection, version) = opened.map_err(|error| error.to_string())?;
-    if version != VERSION {
-        return Err(format!("it is of version {version}, which this program does not know"));
-    }
-    let kept = read(&connection)?;
-    Ok((connection, kept))
+fn connect(path: &Path) -> Result<(Database, Kept), DatabaseError> {
+    let file = Database::open(path, VERSION, TABLES)?;
+    let kept = read(&file.connection).map_err(|error| file.error(error))?;
+    Ok((file, kept))
 }
 
-fn read(connection: &Connection) -> Result<Kept, String> {
-    let text = |error: rusqlite::Error| error.to_string();
+/// What can be understood of what is in the file.
+fn read(connection: &Connection) -> rusqlite::Result<Kept> {
     let mut kept = Kept::default();
-    let mut memory = connection.prepare("SELECT content FROM memory").map_err(text)?;
-    let rows = memory.query_map([], |row| row.get::<_, String>(0)).map_err(text)?;
-    for content in rows {
-        kept.memory = serde_json::from_str(&content.map_err(text)?).map_err(|error| error.to_string())?;
+    let mut memory = connection.prepare("SELECT content FROM memory")?;
+    for content in memory.query_map([], |row| row.get(0))? {
+        kept.memory = understood("what people were told", content).unwrap_or_default();
     }
-    let mut waiting = connection.prepare("SELECT channel, message FROM waiting ORDER BY number").map_err(text)?;
-    let rows = waiting.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).map_err(text)?;
-    for row in rows {
-        let (channel, message) = row.map_err(text)?;
-        let message = serde_json::from_str(&message).map_err(|error| error.to_string())?;
-        kept.waiting.entry(channel).or_default().push(message);
+    let mut waiting = connection.prepare("SELECT message, channel FROM waiting ORDER BY number")?;
+    let rows = waiting.query_map([], |row| Ok((row.get(0), row.get(1))))?;
+    for (message, channel) in rows.map_while(Result::ok) {
+        if let (Some(message), Ok(channel)) = (understood("a message", message), channel) {
+            kept.waiting.entry(channel).or_default().push(message);
+        }
     }
     Ok(kept)
 }
 
-fn put_aside(path: &Path, aside: &Path) -> Result<(), String> {
-    fs::rename(path, aside).map_err(|error| error.to_string())?;
-    // They belong to the broken file, and SQLite would put them into the new one.
-    for suffix in ["-wal", "-shm"] {
-        let _not_there_is_fine = fs::remove_file(suffixed(path, suffix));
-    }
-    Ok(())
-}
-
-fn suffixed(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
+/// What a field says; one that says nothing that we know takes nothing else with it.
+fn understood<T: DeserializeOwned>(what: &str, field: rusqlite::Result<String>) -> Option<T> {
+    let read = field.map_err(|error| error.to_string());
+    let read = read.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
+    read.inspect_err(|error| warn!(%error, "{what} in the queue of notifications cannot be read")).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn message(id: &str) -> Message {
@@ -246,5 +213,62 @@ mod tests {
         store.keep(&memory(2), vec![added("b")]);
         let (_, kept) = Store::open(&path);
         assert_eq!((kept.memory, &kept.waiting["office"]), (memory(2), &vec![message("a"), message("b")]));
+    }
+
+    #[test]
+    fn message_that_cannot_be_read_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify.db");
+        Store::open(&path).0.keep(&memory(5), vec![added("a"), added("b"), added("c"), added("d")]);
+        let beside = Connection::open(&path).unwrap();
+        beside.execute_batch("UPDATE waiting SET message = '{\"id\": 7}' WHERE id = 'b'").unwrap();
+        beside.execute_batch("UPDATE waiting SET message = x'ff00' WHERE id = 'c'").unwrap();
+        let (_, kept) = Store::open(&path);
+        assert_eq!((kept.memory, &kept.waiting["office"]), (memory(5), &vec![message("a"), message("d")]));
+        beside.execute_batch("UPDATE memory SET content = 'nonsense'").unwrap();
+        let (_, kept) = Store::open(&path);
+        assert_eq!((kept.memory, kept.waiting["office"].len()), (Memory::default(), 2));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().filter(is_aside).count(), 0);
+    }
+
+    fn is_aside(file: &std::io::Result<fs::DirEntry>) -> bool {
+        file.as_ref().unwrap().file_name().to_string_lossy().ends_with(".broken")
+    }
+
+    #[test]
+    fn file_that_somebody_else_holds_is_not_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify.db");
+        Store::open(&path).0.keep(&memory(1), vec![added("a")]);
+        let beside = Connection::open(&path).unwrap();
+        beside.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+        let (mut store, _) = Store::open(&path);
+        drop(beside);
+        store.keep(&memory(2), vec![added("b")]);
+        drop(store);
+        assert_eq!(Store::open(&path).1.waiting["office"], [message("a"), message("b")]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn damaged_file_costs_what_is_in_it_and_no_more(at in 0_usize..20_000, bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in any::<bool>()) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("notify.db");
+            Store::open(&path).0.keep(&memory(1), (0..50).map(|id| added(&id.to_string())).collect());
+            let mut content = fs::read(&path).unwrap();
+            let at = at.min(content.len());
+            if cut {
+                content.truncate(at);
+            }
+            content.splice(at.., bytes);
+            fs::write(&path, content).unwrap();
+            let (mut store, _) = Store::open(&path);
+            store.keep(&memory(2), vec![added("new")]);
+            drop(store);
+            let kept = Store::open(&path).1;
+            prop_assert!(kept.waiting["office"].contains(&message("new")));
+        }
     }
 }

@@ -3,11 +3,11 @@
 //! A page elsewhere can lead a browser here under a name of its own (DNS rebinding), and would then be this page's equal to
 //! the browser. So only names that nobody else can give away are answered: addresses, and `localhost`.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -45,12 +45,18 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-/// Whether a `Host` header names us in a way that no other site can.
-fn is_ours(host: &str) -> bool {
-    let Ok(host) = host.parse::<Uri>() else { return false };
-    let Some(name) = host.host() else { return false };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost")
+/// Whether a `Host` header (RFC 9110 section 7.2: a name, and a port after a colon) names us in a way that no other site can.
+pub(super) fn is_ours(host: &str) -> bool {
+    // A colon within brackets is part of an address.
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let is_address = match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(name) => name.parse::<Ipv6Addr>().is_ok(),
+        None => name.parse::<Ipv4Addr>().is_ok() || name.eq_ignore_ascii_case("localhost"),
+    };
+    is_address && port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -62,8 +68,22 @@ mod tests {
         for ours in ["192.168.10.1", "192.168.10.1:8080", "localhost:80", "LOCALHOST", "[fd00::1]:8080"] {
             assert!(is_ours(ours), "{ours}");
         }
-        for theirs in ["evil.example", "192.168.10.1.evil.example", "localhost.evil.example:8080", "", "/", "a b", "@"]
-        {
+        for theirs in [
+            "evil.example",
+            "192.168.10.1.evil.example",
+            "localhost.evil.example:8080",
+            "",
+            "/",
+            "a b",
+            "@",
+            "evil.example@192.168.10.1",
+            "192.168.10.1:8080/",
+            "192.168.10.1:",
+            "192.168.10.1:80801",
+            "192.168.10.1:+80",
+            "[192.168.10.1]",
+            "fd00::1",
+        ] {
             assert!(!is_ours(theirs), "{theirs}");
         }
     }

@@ -84,11 +84,16 @@ pub(super) async fn stream(
     // The first who comes after a while finds an old one.
     let _stopping_is_told_below = live.renew().await;
     state.mark_changed();
-    let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).or(query.since);
+    let seen = last_event(&headers).or(query.since);
     let mut page = Page { router, news, state, seen, waiting: VecDeque::new() };
     page.take_events(if page.seen.is_some() { "event" } else { "past" }).await;
     let told = stream::unfold(page, async |mut page| Some((Ok(page.next().await?), page)));
     Sse::new(told).keep_alive(KeepAlive::default())
+}
+
+/// The event that a browser says it has seen last.
+pub(super) fn last_event(headers: &HeaderMap) -> Option<u64> {
+    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
 }
 
 /// An open page.

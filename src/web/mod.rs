@@ -20,6 +20,8 @@ mod live;
 mod needs;
 mod origin;
 pub mod people;
+#[cfg(test)]
+mod properties;
 mod quota;
 mod settings;
 mod sign_in;

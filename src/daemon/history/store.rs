@@ -236,6 +236,17 @@ mod tests {
     }
 
     #[test]
+    fn copy_of_another_file_is_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.db");
+        drop(Database::open(&path, VERSION, "CREATE TABLE waiting (number INTEGER PRIMARY KEY)").unwrap());
+        let mut store = Store::open(&path, NOW).unwrap();
+        let begun = store.read(Start::Newest, 5).unwrap();
+        assert!(begun[0].cause.as_ref().unwrap().contains("another file"), "{begun:?}");
+        assert!(store.append(NOW, &[order("uid 0")]).is_ok());
+    }
+
+    #[test]
     fn full_disk_is_an_error_and_all_before_it_is_there() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(&folder.path().join("events.db"), NOW).unwrap();

@@ -12,13 +12,12 @@ use hyper_util::rt::TokioIo;
 use crate::config::HttpUrl;
 use crate::notify::connection::connect;
 use crate::notify::outbox::SendError;
+use crate::notify::said::fit_to_show;
 
 /// A server that has not answered by then will not.
 const LONGEST_ANSWER: Duration = Duration::from_secs(15);
 /// Most of an answer that is read, in bytes.
 const LONGEST_BODY: usize = 16 * 1024;
-/// Most of it that is shown, in characters.
-const LONGEST_SHOWN: usize = 200;
 
 /// A request that is to be made.
 #[derive(Debug)]
@@ -76,8 +75,8 @@ async fn judge(response: Response<hyper::body::Incoming>) -> Result<(), SendErro
     let after = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
     let body = Limited::new(response.into_body(), LONGEST_BODY).collect().await;
     let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let said: String = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(LONGEST_SHOWN).collect();
-    Err(refused(status, said.trim(), after.map(Duration::from_secs)))
+    let said = fit_to_show(&String::from_utf8_lossy(&body));
+    Err(refused(status, &said, after.map(Duration::from_secs)))
 }
 
 fn refused(status: StatusCode, said: &str, after: Option<Duration>) -> SendError {

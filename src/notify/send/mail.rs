@@ -13,6 +13,7 @@ use super::Context;
 use crate::config::{Mail, Security, Server};
 use crate::notify::note::Message;
 use crate::notify::outbox::SendError;
+use crate::notify::said::fit_to_show;
 
 /// How long the server may take for a step.
 const LONGEST_STEP: Duration = Duration::from_secs(20);
@@ -102,7 +103,7 @@ fn with_sources(error: &dyn std::error::Error) -> String {
         }
         source = inner.source();
     }
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    fit_to_show(&text)
 }
 
 #[cfg(test)]

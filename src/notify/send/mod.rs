@@ -4,6 +4,8 @@ mod fill;
 mod http;
 mod mail;
 mod requests;
+#[cfg(test)]
+mod strangers;
 
 use super::note::Message;
 use super::outbox::SendError;

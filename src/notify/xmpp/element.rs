@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::notify::said::fit_to_show;
+
 /// An element and all that is in it. Prefixes are left out: what matters here is told apart by names and `xmlns`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Element {
@@ -27,7 +29,7 @@ impl Element {
         let condition = self.children.iter().find(|child| child.name != "text");
         let text = self.child("text").map_or("", |text| text.text.as_str());
         let said = format!("{} {text}", condition.map_or(self.name.as_str(), |condition| &condition.name));
-        said.trim().chars().filter(|c| !c.is_control()).take(200).collect()
+        fit_to_show(&said)
     }
 }
 

@@ -7,12 +7,14 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::io::{AsyncWriteExt, BufReader};
 
+use super::challenge::ScramError;
 use super::element::{Element, escaped};
 use super::reader::{Elements, ReadError};
-use super::scram::{Answer, Hash, Scram, ScramError};
+use super::scram::{Answer, Hash, Scram};
 use crate::config::{Security, Xmpp};
 use crate::notify::connection::{Stream, connect, secure};
 use crate::notify::outbox::SendError;
+use crate::notify::said::fit_to_show;
 
 /// A connection whose bytes are read ahead.
 pub(super) type Connection = BufReader<Box<dyn Stream>>;
@@ -149,7 +151,7 @@ fn mechanism(features: &Element, security: Security) -> Result<Mechanism, LoginE
         return Ok(Mechanism::Plain);
     }
     let offered = if offered.is_empty() { "none at all".to_owned() } else { offered.join(", ") };
-    Err(LoginError::NoMechanism(offered.chars().take(200).collect()))
+    Err(LoginError::NoMechanism(fit_to_show(&offered)))
 }
 
 /// What comes with the server's consent.

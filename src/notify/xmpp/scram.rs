@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256};
 use ring::{digest, pbkdf2};
 
-/// Fewest rounds that a server may ask for (RFC 5802 section 5.1), and most: more would keep the processor from others.
-const ROUNDS: std::ops::RangeInclusive<u32> = 4_096..=500_000;
+use super::challenge::{Challenge, ScramError};
+
 /// We know no channel binding: `n,,` in base64.
 const NO_BINDING: &str = "biws";
 
@@ -55,17 +55,6 @@ impl Hash {
     }
 }
 
-/// Why it has failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ScramError {
-    #[error("the server's challenge cannot be understood")]
-    Garbled,
-    #[error("the server asks for {0} rounds of hashing")]
-    Rounds(u32),
-    #[error("the server does not know the password itself: somebody stands between")]
-    Impostor,
-}
-
 /// An exchange that has begun.
 #[derive(Debug)]
 pub(super) struct Scram {
@@ -98,17 +87,7 @@ impl Scram {
 
     /// Answers the server's challenge. Takes a while.
     pub(super) fn answer(&self, password: &[u8], challenge: &str) -> Result<Answer, ScramError> {
-        let field = |name: &str| challenge.split(',').find_map(|part| part.strip_prefix(name));
-        let nonce = field("r=").ok_or(ScramError::Garbled)?;
-        let salt = field("s=").and_then(|salt| BASE64.decode(salt).ok()).ok_or(ScramError::Garbled)?;
-        let rounds: u32 = field("i=").and_then(|rounds| rounds.parse().ok()).ok_or(ScramError::Garbled)?;
-        // RFC 5802 section 5.1: the server's nonce begins with ours; an extension that must be understood is not.
-        if !nonce.starts_with(&self.nonce) || nonce.len() <= self.nonce.len() || challenge.starts_with("m=") {
-            return Err(ScramError::Garbled);
-        }
-        let rounds = std::num::NonZeroU32::new(rounds)
-            .filter(|rounds| ROUNDS.contains(&rounds.get()))
-            .ok_or(ScramError::Rounds(rounds))?;
+        let Challenge { text: challenge, nonce, salt, rounds } = Challenge::parse(challenge, &self.nonce)?;
         let salted = self.hash.salted(password, &salt, rounds);
         let client_key = self.hash.hmac(&salted, b"Client Key");
         let without_proof = format!("c={NO_BINDING},r={nonce}");
@@ -138,7 +117,10 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::notify::xmpp::challenge::ROUNDS;
 
     /// RFC 5802 section 5 and RFC 7677 section 3.
     #[test]
@@ -170,5 +152,61 @@ mod tests {
         assert_eq!(of("r=abc1,s=QSXCR+Q6sek8bf92,i=1"), ScramError::Rounds(1));
         assert_eq!(of("r=abc1,s=QSXCR+Q6sek8bf92,i=4000000000"), ScramError::Rounds(4_000_000_000));
         assert_eq!(of(""), ScramError::Garbled);
+    }
+
+    /// What a server makes of a client's answer (RFC 5802 section 3): its signature, if the client knows the password.
+    fn judged(hash: Hash, password: &[u8], salt: &[u8], said: (&str, &str, &str)) -> Option<String> {
+        let (first, challenge, answer) = said;
+        let salted = hash.salted(password, salt, std::num::NonZeroU32::new(4_096).unwrap());
+        let (without_proof, proof) = answer.rsplit_once(",p=")?;
+        let all = format!("{},{challenge},{without_proof}", first.strip_prefix("n,,")?);
+        let stored = hash.digest(&hash.hmac(&salted, b"Client Key"));
+        let signature = hash.hmac(&stored, all.as_bytes());
+        let proof = BASE64.decode(proof).ok()?;
+        let key: Vec<u8> = proof.iter().zip(&signature).map(|(proof, signature)| proof ^ signature).collect();
+        let server = hash.hmac(&hash.hmac(&salted, b"Server Key"), all.as_bytes());
+        (hash.digest(&key) == stored).then(|| format!("v={}", BASE64.encode(server)))
+    }
+
+    fn hash() -> impl Strategy<Value = Hash> {
+        prop_oneof![Just(Hash::Sha1), Just(Hash::Sha256)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn who_knows_the_password_is_believed_and_nobody_else(
+            hash in hash(), user in "[a-z=,]{1,12}", theirs in "[!-+\\--~]{1,30}",
+            password in proptest::collection::vec(any::<u8>(), 1..40), salt in proptest::collection::vec(any::<u8>(), 1..40),
+            other in proptest::collection::vec(any::<u8>(), 1..40), flipped in any::<proptest::sample::Index>(),
+        ) {
+            prop_assume!(password != other);
+            let scram = Scram::new(hash, &user, "ours");
+            let challenge = format!("r=ours{theirs},s={},i=4096", BASE64.encode(&salt));
+            let answer = scram.answer(&password, &challenge).unwrap();
+            let (first, said) = (scram.first(), &answer.text);
+            let signature = judged(hash, &password, &salt, (&first, &challenge, said)).unwrap();
+            prop_assert_eq!(answer.verify(&signature), Ok(()));
+            prop_assert_eq!(judged(hash, &other, &salt, (&first, &challenge, said)), None);
+            // A server that does not know it: any other signature.
+            let mut bytes = BASE64.decode(&signature[2..]).unwrap();
+            let at = flipped.index(bytes.len());
+            bytes[at] ^= 1;
+            for wrong in [format!("v={}", BASE64.encode(&bytes)), format!("v={}", BASE64.encode(&bytes[..at])), signature[2..].to_owned(), "v=".to_owned(), "v".to_owned(), String::new()] {
+                prop_assert_eq!(answer.verify(&wrong), Err(ScramError::Impostor), "{}", wrong);
+            }
+        }
+
+        #[test]
+        fn no_challenge_breaks_anything(challenge in "(m=x,)?(r=(ours)?[a-z,]{0,5},?)?(s=[A-Za-z0-9+/=]{0,8},?)?(i=[0-9+-]{0,12})?\\PC{0,5}") {
+            let scram = Scram::new(Hash::Sha256, "user", "ours");
+            if let Ok(challenge) = Challenge::parse(&challenge, "ours") {
+                prop_assert!(challenge.nonce.starts_with("ours") && challenge.nonce.len() > 4);
+                prop_assert!(ROUNDS.contains(&challenge.rounds.get()));
+            } else {
+                prop_assert!(scram.answer(b"x", &challenge).is_err());
+            }
+        }
     }
 }

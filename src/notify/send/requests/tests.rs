@@ -1,7 +1,9 @@
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use super::*;
-use crate::config::{self, ChannelKind};
+use crate::config::{self, ChannelKind, Piece, Placeholder, Template};
 
 fn kind(section: &str) -> ChannelKind {
     let line = "[[uplink]]\nname = \"dsl1\"\ninterface = \"wan1\"\nkind = \"dhcp\"\n";
@@ -81,4 +83,40 @@ fn services_get_what_they_understand() {
     let request = matrix(&to, &message(), &context());
     let path = "/_matrix/client/v3/rooms/%21a%20b%3Aexample.net/send/m.room.message/potato-1-1";
     assert_eq!((request.path.as_str(), request.method), (path, Method::PUT));
+}
+
+fn note_of(text: String) -> Message {
+    let note = Note { line: Some(text.clone()), cause: Some(text.clone()), text, ..Note::default() };
+    Message { id: "potato-1-1".to_owned(), written: 2_000, notes: vec![note] }
+}
+
+/// A form's value, by hand.
+fn decoded(value: &str) -> Vec<u8> {
+    let mut bytes = value.bytes();
+    let mut decoded = Vec::new();
+    while let Some(byte) = bytes.next() {
+        let mut digit = || char::from(bytes.next().unwrap()).to_digit(16).unwrap();
+        decoded.push(if byte == b'%' { u8::try_from(digit() * 16 + digit()).unwrap() } else { byte });
+    }
+    decoded
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_told_stays_one_value_of_what_the_template_is(text in proptest::collection::vec(any::<char>(), 0..40)) {
+        let text: String = text.into_iter().collect();
+        let message = note_of(text.clone());
+        let of = |before: &str, what, after: &str| {
+            Template(vec![Piece::Text(before.to_owned()), Piece::Placeholder(what), Piece::Text(after.to_owned())])
+        };
+        for what in [Placeholder::Text, Placeholder::Line, Placeholder::Cause] {
+            let filled = fill(&of("{\"a\": \"", what, "\"}"), Writing::Json, &message, &context());
+            let read: serde_json::Value = serde_json::from_str(&filled).unwrap();
+            prop_assert_eq!(read, json!({ "a": text }));
+            let filled = fill(&of("a=", what, "&b=1"), Writing::Form, &message, &context());
+            let value = filled.strip_prefix("a=").and_then(|rest| rest.strip_suffix("&b=1")).unwrap();
+            prop_assert!(value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte)), "{}", value);
+            prop_assert_eq!(decoded(value), text.as_bytes());
+        }
+    }
 }
