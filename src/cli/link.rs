@@ -2,20 +2,12 @@
 
 use std::path::Path;
 
-use super::{CommandError, Format, answer, client, complain, in_json};
+use super::{CommandError, Format, order};
 use crate::daemon::report::{LinkOrder, LinkReport, LinkState};
 
 /// Tells the router of `run_dir`.
 pub(super) fn run(run_dir: &Path, format: Format, order: &LinkOrder) -> Result<(), CommandError> {
-    let done: LinkReport = client::tell(run_dir, "/v1/link", order)?;
-    match format {
-        Format::Json => answer(&in_json(&done)?),
-        Format::Table => {
-            answer(&said(order.state, &done))?;
-            done.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
-            Ok(())
-        }
-    }
+    order::give(run_dir, format, "/v1/link", order, |done: &LinkReport| (said(order.state, done), &done.warnings))
 }
 
 fn said(wanted: LinkState, done: &LinkReport) -> String {

@@ -13,6 +13,7 @@ mod flows;
 mod hosts;
 mod link;
 mod notify;
+mod order;
 mod people;
 mod redial;
 mod reload;

@@ -2,20 +2,12 @@
 
 use std::path::Path;
 
-use super::{CommandError, Format, answer, client, complain, in_json};
+use super::{CommandError, Format, order};
 use crate::daemon::report::{RedialOrder, RedialReport};
 
 /// Tells the router of `run_dir`.
 pub(super) fn run(run_dir: &Path, format: Format, order: &RedialOrder) -> Result<(), CommandError> {
-    let done: RedialReport = client::tell(run_dir, "/v1/redial", order)?;
-    match format {
-        Format::Json => answer(&in_json(&done)?),
-        Format::Table => {
-            answer(&said(&done))?;
-            done.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
-            Ok(())
-        }
-    }
+    order::give(run_dir, format, "/v1/redial", order, |done: &RedialReport| (said(done), &done.warnings))
 }
 
 fn said(done: &RedialReport) -> String {

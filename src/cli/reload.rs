@@ -2,20 +2,12 @@
 
 use std::path::Path;
 
-use super::{CommandError, Format, answer, client, complain, in_json};
+use super::{CommandError, Format, order};
 use crate::daemon::report::ReloadReport;
 
 /// Tells the router of `run_dir`.
 pub(super) fn run(run_dir: &Path, format: Format) -> Result<(), CommandError> {
-    let done: ReloadReport = client::tell(run_dir, "/v1/reload", &())?;
-    match format {
-        Format::Json => answer(&in_json(&done)?),
-        Format::Table => {
-            answer(&(done.text() + "\n"))?;
-            done.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
-            Ok(())
-        }
-    }
+    order::give(run_dir, format, "/v1/reload", &(), |done: &ReloadReport| (done.text() + "\n", &done.warnings))
 }
 
 #[cfg(test)]

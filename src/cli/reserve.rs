@@ -2,33 +2,17 @@
 
 use std::path::Path;
 
-use super::{CommandError, Format, answer, client, complain, in_json, units};
+use super::{CommandError, Format, order, units};
 use crate::daemon::report::{ReleaseOrder, ReleaseReport, ReserveOrder, ReserveReport};
 
 /// Tells the router of `run_dir` to reserve.
 pub(super) fn reserve(run_dir: &Path, format: Format, order: &ReserveOrder) -> Result<(), CommandError> {
-    let done: ReserveReport = client::tell(run_dir, "/v1/reserve", order)?;
-    match format {
-        Format::Json => answer(&in_json(&done)?),
-        Format::Table => {
-            answer(&reserved(order, &done))?;
-            done.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
-            Ok(())
-        }
-    }
+    order::give(run_dir, format, "/v1/reserve", order, |done: &ReserveReport| (reserved(order, done), &done.warnings))
 }
 
 /// Tells the router of `run_dir` to release.
 pub(super) fn release(run_dir: &Path, format: Format, order: &ReleaseOrder) -> Result<(), CommandError> {
-    let done: ReleaseReport = client::tell(run_dir, "/v1/release", order)?;
-    match format {
-        Format::Json => answer(&in_json(&done)?),
-        Format::Table => {
-            answer(&released(&done))?;
-            done.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
-            Ok(())
-        }
-    }
+    order::give(run_dir, format, "/v1/release", order, |done: &ReleaseReport| (released(done), &done.warnings))
 }
 
 fn reserved(order: &ReserveOrder, done: &ReserveReport) -> String {

@@ -2,21 +2,12 @@
 
 use std::path::Path;
 
-use super::units;
-use super::{CommandError, Format, answer, client, complain, in_json};
+use super::{CommandError, Format, order, units};
 use crate::daemon::report::{RoleOrder, RoleReport};
 
 /// Tells the router of `run_dir`.
 pub(super) fn run(run_dir: &Path, format: Format, order: &RoleOrder) -> Result<(), CommandError> {
-    let done: RoleReport = client::tell(run_dir, "/v1/role", order)?;
-    match format {
-        Format::Json => answer(&in_json(&done)?),
-        Format::Table => {
-            answer(&said(&done))?;
-            done.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
-            Ok(())
-        }
-    }
+    order::give(run_dir, format, "/v1/role", order, |done: &RoleReport| (said(done), &done.warnings))
 }
 
 fn said(done: &RoleReport) -> String {
